@@ -1,0 +1,1 @@
+"""Transactional outbox for PostgreSQL and NATS JetStream."""
