@@ -1,0 +1,2 @@
+-- Take the settings of migrate_settings back.
+RESET ALL
