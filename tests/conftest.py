@@ -1,0 +1,101 @@
+"""Servers and processes for the tests. Real ones: what cannot start fails the test, nothing is skipped."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+
+from outbox_notify.embedded import EmbeddedNats, EmbeddedPostgres
+from tests.support.command import CommandProcess
+from tests.support.postgres import SETTINGS, TEMPLATE, PostgresServers, fresh_database, migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run asynchronous tests on asyncio, the only backend that psycopg and nats-py know."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres_servers() -> Iterator[PostgresServers]:
+    servers = PostgresServers()
+    try:
+        yield servers
+    finally:
+        servers.close()
+
+
+@pytest.fixture
+def postgres_version() -> int:
+    """The version the test runs on; parametrize "postgres_version" with [16, 18] to ask for both."""
+    return 18
+
+
+@pytest.fixture
+def postgres_server(postgres_servers: PostgresServers, postgres_version: int) -> EmbeddedPostgres:
+    """The session's server: for looking, not for stopping."""
+    return postgres_servers.server(postgres_version)
+
+
+@pytest.fixture
+def database(postgres_server: EmbeddedPostgres) -> Iterator[str]:
+    """URL of a fresh, migrated database."""
+    with fresh_database(postgres_server, TEMPLATE) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database(postgres_server: EmbeddedPostgres) -> Iterator[str]:
+    """URL of a fresh database without an outbox."""
+    with fresh_database(postgres_server, "template1") as url:
+        yield url
+
+
+@pytest.fixture
+def private_postgres(postgres_version: int) -> Iterator[EmbeddedPostgres]:
+    """A server of the test's own, to be stopped, killed and frozen; its database `postgres` is migrated."""
+    with EmbeddedPostgres(postgres_version, SETTINGS) as server:
+        migrate(server.url)
+        yield server
+
+
+@pytest.fixture
+def nats_server() -> Iterator[EmbeddedNats]:
+    """A nats-server of the test's own with an empty JetStream, to be stopped, killed and frozen."""
+    with EmbeddedNats() as server:
+        yield server
+
+
+@pytest.fixture
+def command_process(tmp_path: Path) -> Iterator[Callable[..., CommandProcess]]:
+    """Start the command in the background, arguments first, settings as keywords; killed at the end."""
+    started: list[CommandProcess] = []
+    numbers = itertools.count(1)
+
+    def start(*arguments: str, **settings: str) -> CommandProcess:
+        output = tmp_path / f"command-{next(numbers)}.log"
+        started.append(CommandProcess(*arguments, output=output, settings=settings))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture
+def relay_process(
+    command_process: Callable[..., CommandProcess], database: str, nats_server: EmbeddedNats
+) -> Callable[..., CommandProcess]:
+    """Start a relay between the test's database and its nats-server; more flags and settings as arguments."""
+
+    def start(*flags: str, **settings: str) -> CommandProcess:
+        defaults = {"OUTBOX_DATABASE_URL": database, "OUTBOX_NATS_URL": nats_server.url, "OUTBOX_HTTP": "off"}
+        return command_process("relay", *flags, **{**defaults, **settings})
+
+    return start

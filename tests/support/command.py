@@ -1,0 +1,119 @@
+"""The command as its users run it: a process with an environment of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+COMMAND = [sys.executable, "-m", "outbox_notify"]
+_OURS = re.compile(r"OUTBOX_|PG|NOTIFY_SOCKET|WATCHDOG_|CREDENTIALS_DIRECTORY")
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """Return the caller's environment, without what would change what the command does, plus settings."""
+    inherited = {name: value for name, value in os.environ.items() if not _OURS.match(name)}
+    return {**inherited, "PYTHONUNBUFFERED": "1", **settings}
+
+
+def run(*arguments: str, timeout: float = 60, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end; settings are variables of the environment."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+class CommandProcess:
+    """The command running in the background, its output in a file.
+
+    Args:
+        arguments: verb and flags.
+        output: file for stdout and stderr together.
+        settings: variables of the environment.
+    """
+
+    def __init__(self, *arguments: str, output: Path, settings: Mapping[str, str]) -> None:
+        self.output = output
+        with output.open("wb") as sink:
+            self._popen = subprocess.Popen(
+                [*COMMAND, *arguments],
+                env=environment(**settings),
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    @property
+    def pid(self) -> int:
+        """Process id of the command."""
+        return self._popen.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the command has not ended."""
+        return self._popen.poll() is None
+
+    @property
+    def text(self) -> str:
+        """What it has written so far."""
+        return self.output.read_text(encoding="utf-8", errors="replace")
+
+    def wait_for(self, pattern: str, timeout: float = 30) -> re.Match[str]:
+        """Return the match once the output holds the pattern; fail when the command ends or is too slow."""
+        deadline = time.monotonic() + timeout
+        while True:
+            ended = not self.running
+            if found := re.search(pattern, self.text, re.MULTILINE):
+                return found
+            assert not ended, f"ended with {self._popen.returncode} before it wrote {pattern!r}:\n{self.text}"
+            assert time.monotonic() < deadline, f"did not write {pattern!r} within {timeout} s:\n{self.text}"
+            time.sleep(0.01)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the command alone."""
+        self._popen.send_signal(number)
+
+    def wait(self, timeout: float = 30) -> int:
+        """Return the exit code once the command has ended."""
+        return self._popen.wait(timeout)
+
+    def stop(self, timeout: float = 40) -> int:
+        """Drain with SIGTERM and return the exit code."""
+        self.send(signal.SIGTERM)
+        return self.wait(timeout)
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a crash would."""
+        self._popen.kill()
+        self._popen.wait()
+
+    def freeze(self) -> None:
+        """Hold it where it is; its connections stay open."""
+        self.send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self.send(signal.SIGCONT)
