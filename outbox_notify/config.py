@@ -1,4 +1,4 @@
-"""Where settings come from: flag, environment, TOML file, systemd's credentials, default; the first one wins."""
+"""Where settings come from: flag, environment, TOML file, systemd's credentials, default; the first wins."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def _check_url(value: str, schemes: tuple[str, ...], example: str) -> None:
     scheme, separator, rest = value.partition("://")
     if not separator or scheme not in schemes or re.search(r"[\s\x00-\x1f\x7f]", rest):
         raise ValueError(f"must look like {example}")
-    # An unencoded `@` or `/` in a password moves part of it into the host, port or path, which errors do show.
+    # An unencoded `@` or `/` in a password moves part of it into the host, port or path, which errors show.
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     hosts = authority.rpartition("@")[2].split(",")
     if rest.partition("?")[0].count("@") > 1 or "@" in rest[len(authority) :].partition("?")[0]:

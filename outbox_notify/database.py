@@ -1,7 +1,8 @@
 """The border to PostgreSQL: how to connect, and what its errors mean to us.
 
-Nothing that leaves here shows a password or the values of a row: connection strings are parsed by us first, because
-psycopg prints a malformed one in full, and of a server's error only the primary message is repeated, never its DETAIL.
+Nothing that leaves here shows a password or the values of a row: connection strings are parsed by us first,
+because psycopg prints a malformed one in full, and of a server's error only the primary message is repeated,
+never its DETAIL.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from outbox_notify.config_values import postgres_url
 from outbox_notify.errors import ConfigError, DatabaseUnreachable, NotPermitted, OutboxError, SchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from outbox_notify.config import Settings
+    from outbox_notify.settings import Settings
 
 CONNECT_TIMEOUT = 5
 
@@ -28,7 +30,7 @@ _MALFORMED = (
 
 
 class _Meaning(NamedTuple):
-    """What a refusal means: recognised by SQLSTATE, or while connecting, where libpq hands none over, by its text."""
+    """What a refusal means, recognised by SQLSTATE; while connecting libpq hands none over, so by its text."""
 
     codes: tuple[str, ...]
     texts: tuple[str, ...]
@@ -44,7 +46,7 @@ _MEANINGS = (
             "no pg_hba.conf entry",
             "no password supplied",
             'role "',
-            "not permitted to log in",
+            "permitted to log in",
         ),
         NotPermitted,
         "check user and password in the database URL, and pg_hba.conf",
@@ -71,24 +73,24 @@ _MEANINGS = (
     _Meaning(("08", "53300", "57P0"), ("",), DatabaseUnreachable, ""),
 )
 _NOT_LISTED = _Meaning((), (), OutboxError, "")
+# What psycopg raises itself for connections that are gone; its other errors of that kind are mistakes of ours.
+_WITHOUT_SQLSTATE = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
 @contextmanager
 def translated(where: str = "PostgreSQL") -> Iterator[None]:
     """Raise errors of psycopg as errors of ours, with what the server said and what to do about it.
 
-    Wrap calls of psycopg in it, also awaited ones. Mistakes in our own use of psycopg pass through as they are.
+    Wrap calls of psycopg in it, also awaited ones. Mistakes in our own use of psycopg pass through.
     The original is in `__context__` for code that asks; tracebacks leave it out, since it may quote a row.
 
     Args:
-        where: how the text names the server; use `describe` while connecting.
+        where: how the text names the server.
     """
     try:
         yield
     except psycopg.Error as error:
-        if error.sqlstate is None and not isinstance(
-            error, psycopg.OperationalError | psycopg.InterfaceError
-        ):
+        if error.sqlstate is None and not isinstance(error, _WITHOUT_SQLSTATE):
             raise
         raise _translate(error, where) from None
 
@@ -147,18 +149,9 @@ def describe(target: Settings | str) -> str:
 
 def _parse(url: str) -> dict[str, Any]:
     try:
-        parameters = conninfo_to_dict(url)
-    except psycopg.Error:
+        return conninfo_to_dict(postgres_url().read(url))
+    except (ValueError, psycopg.Error):
         raise ConfigError(_MALFORMED) from None
-    if "://" in url and _password_strayed(parameters):
-        raise ConfigError(_MALFORMED)
-    return parameters
-
-
-def _password_strayed(parameters: dict[str, Any]) -> bool:
-    """Tell whether an unencoded `@` or `/` put part of a password where error texts would show it."""
-    host, port, dbname = (str(parameters.get(name) or "") for name in ("host", "port", "dbname"))
-    return "@" in host or "@" in dbname or not port.replace(",", "0").isdecimal() and bool(port)
 
 
 def _translate(error: psycopg.Error, where: str) -> OutboxError:
@@ -174,6 +167,6 @@ def _matches(meaning: _Meaning, sqlstate: str | None, said: str) -> bool:
 
 
 def _reason(text: str) -> str:
-    """Return the last clause of libpq's message: why, without the address it failed at or the hints after it."""
+    """Return the last clause of libpq's message: why, without the address before it or the hints after it."""
     first = text.partition("\n")[0]
     return first.rpartition(" failed: ")[2].removeprefix("FATAL:  ").strip() or "no answer"
