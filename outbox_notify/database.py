@@ -30,7 +30,7 @@ _MALFORMED = (
 
 
 class _Meaning(NamedTuple):
-    """What a refusal means, recognised by SQLSTATE; while connecting libpq hands none over, so by its text."""
+    """What a refusal means, recognised by SQLSTATE; while connecting libpq gives none, so by its text."""
 
     codes: tuple[str, ...]
     texts: tuple[str, ...]
@@ -73,7 +73,7 @@ _MEANINGS = (
     _Meaning(("08", "53300", "57P0"), ("",), DatabaseUnreachable, ""),
 )
 _NOT_LISTED = _Meaning((), (), OutboxError, "")
-# What psycopg raises itself for connections that are gone; its other errors of that kind are mistakes of ours.
+# Raised by psycopg itself for connections that are gone; others without SQLSTATE are mistakes of ours.
 _WITHOUT_SQLSTATE = (psycopg.OperationalError, psycopg.InterfaceError)
 
 

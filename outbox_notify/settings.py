@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
-import socket
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, Literal, NamedTuple
@@ -78,8 +77,8 @@ def _setting(
 
 
 def _new_relay_id() -> str:
-    host = re.sub(r"[^A-Za-z0-9_.:-]", "-", socket.gethostname())[:50] or "relay"
-    return f"{host}-{secrets.token_hex(4)}"
+    host = re.sub(r"[^A-Za-z0-9_.:-]", "-", os.uname().nodename)[:50] or "relay"
+    return f"{host}-{os.urandom(4).hex()}"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

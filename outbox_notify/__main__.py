@@ -1,0 +1,5 @@
+"""`python -m outbox_notify` is `outbox-notify`."""
+
+from outbox_notify.cli import main
+
+main()

@@ -1,0 +1,41 @@
+"""What every verb finds in `ctx.obj`: the options given before it, and how to get at the settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from outbox_notify.config import Loaded, Settings
+
+
+class Invocation(NamedTuple):
+    """One run of the command: its config file, and options that stood before the verb."""
+
+    config_file: Path | None
+    flags: dict[str, str | None]
+
+    def loaded(self, **flags: str | None) -> Loaded:
+        """Return settings with their sources; options of the verb go before those of the group.
+
+        Raises:
+            ConfigError: with all problems together.
+        """
+        from outbox_notify.config import load_settings  # noqa: PLC0415  # `--help` must not wait for it
+
+        given = {name: text for name, text in flags.items() if text is not None}
+        return load_settings({**self.flags, **given}, config_file=self.config_file)
+
+    def settings(self, **flags: str | None) -> Settings:
+        """Return the settings, and print warnings about the environment on stderr.
+
+        Raises:
+            ConfigError: with all problems together.
+        """
+        loaded = self.loaded(**flags)
+        for warning in loaded.warnings:
+            click.echo(f"outbox-notify: warning: {warning}", err=True)
+        return loaded.settings
