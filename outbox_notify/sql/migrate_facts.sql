@@ -21,6 +21,15 @@ FROM relation
 WHERE relkind IN ('r', 'p', 'v', 'm')
 UNION ALL
 SELECT
+    'sequence', relname::text, NULL,
+    format('AS %%s START %%s INCREMENT %%s MINVALUE %%s MAXVALUE %%s%%s',
+        format_type(seqtypid, NULL), seqstart, seqincrement, seqmin, seqmax, CASE WHEN seqcycle THEN ' CYCLE' END),
+    NULL
+FROM relation
+JOIN pg_catalog.pg_sequence ON seqrelid = relation.oid
+WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend WHERE objid = relation.oid AND deptype = 'i')
+UNION ALL
+SELECT
     'column', attribute.attname::text, relation.relname::text,
     concat_ws(' ',
         format_type(attribute.atttypid, attribute.atttypmod),
