@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import pwd
 import subprocess
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from outbox_notify.embedded.errors import EmbeddedServerError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -44,24 +45,3 @@ def unprivileged_account() -> Account | None:
     raise EmbeddedServerError(
         "PostgreSQL refuses to run as root, and there is no user postgres or nobody to run it as"
     )
-
-
-def working_folder(name: str, account: Account | None) -> Path:
-    """Make a private folder that the account owns and can reach; the caller removes it.
-
-    Raises:
-        EmbeddedServerError: no temporary directory is open to that account.
-    """
-    if account is None:
-        return _private_folder(name, Path(tempfile.gettempdir()))
-    for parent in dict.fromkeys(map(Path, (tempfile.gettempdir(), "/tmp", "/var/tmp"))):  # noqa: S108  # mkdtemp
-        folder = _private_folder(name, parent)
-        os.chown(folder, account.uid, account.gid)
-        if account.may("w", folder):
-            return folder
-        folder.rmdir()
-    raise EmbeddedServerError(f"the user {account.name} can't reach a temporary directory; set TMPDIR to one")
-
-
-def _private_folder(name: str, parent: Path) -> Path:
-    return Path(tempfile.mkdtemp(prefix=f"outbox-notify-{name}-", dir=parent))

@@ -80,7 +80,7 @@ def _check_runs(installation: Path, account: Account | None) -> None:
     except OSError as error:
         raise EmbeddedServerError(f"{command[0]} can't be run: {error.strerror}") from error
     if tried.returncode != 0:
-        raise EmbeddedServerError(f"{command[0]} does not run here:\n    {tried.stderr.strip()}")
+        raise EmbeddedServerError(f"{command[0]} does not run here: {tried.stderr.strip()}")
 
 
 def _copy(installation: Path, account: Account, target: Path) -> Path:

@@ -16,7 +16,7 @@ class EmbeddedServerError(OutboxError):
     exit_code = 69
 
 
-def log_tail(log: Path, lines: int = 12) -> str:
-    """Return the last lines of a log file, indented, or a note that it is empty."""
+def log_tail(log: Path, lines: int = 5) -> str:
+    """Return the last lines of a log file on one line, as errors are reported."""
     text = log.read_text(encoding="utf-8", errors="replace").strip() if log.exists() else ""
-    return "\n".join(f"    {line}" for line in text.splitlines()[-lines:]) or "    (its log is empty)"
+    return " | ".join(line.strip() for line in text.splitlines()[-lines:]) or "its log is empty"

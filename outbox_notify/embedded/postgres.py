@@ -129,7 +129,7 @@ class EmbeddedPostgres(EmbeddedServer):
                 **extra,
             )
         if done.returncode != 0:
-            raise EmbeddedServerError(f"initdb failed:\n{log_tail(self.log_path)}")
+            raise EmbeddedServerError(f"initdb failed: {log_tail(self.log_path)}")
 
     def _program(self, name: str) -> str:
         if self._programs is None:

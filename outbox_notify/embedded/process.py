@@ -15,7 +15,7 @@ from outbox_notify.embedded.errors import EmbeddedServerError, log_tail
 from outbox_notify.embedded.proc import children_of, is_alive, send
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from outbox_notify.embedded.account import Account
 
@@ -35,6 +35,7 @@ class ServerProcess:
         log: file that receives the output, appended.
         cwd: directory that the account can enter.
         account: whom to run as; None for the current user.
+        environment: added to the little that is kept of ours.
         death_signal: what the kernel sends when the starting process is gone.
     """
 
@@ -45,6 +46,7 @@ class ServerProcess:
         log: Path,
         cwd: Path,
         account: Account | None = None,
+        environment: Mapping[str, str] | None = None,
         death_signal: signal.Signals = signal.SIGKILL,
     ) -> None:
         if threading.current_thread() is not threading.main_thread():
@@ -60,7 +62,7 @@ class ServerProcess:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=cwd,
-                env=clean_environment(),
+                env={**clean_environment(), **(environment or {})},
                 start_new_session=True,
                 preexec_fn=_ends_with_parent(death_signal),  # noqa: PLW1509  # PR_SET_PDEATHSIG has no other way
                 **(account.popen_arguments() if account else {}),
@@ -85,11 +87,11 @@ class ServerProcess:
         deadline = time.monotonic() + timeout
         while not ready():
             if not self.running:
-                raise EmbeddedServerError(f"{self._name} ended while starting:\n{log_tail(self._log)}")
+                raise EmbeddedServerError(f"{self._name} ended while starting: {log_tail(self._log)}")
             if time.monotonic() > deadline:
                 self.kill()
                 raise EmbeddedServerError(
-                    f"{self._name} not ready after {timeout:g} s:\n{log_tail(self._log)}"
+                    f"{self._name} not ready after {timeout:g} s: {log_tail(self._log)}"
                 )
             time.sleep(0.005)
 

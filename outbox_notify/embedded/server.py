@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from outbox_notify.embedded.account import Account, working_folder
 from outbox_notify.embedded.errors import EmbeddedServerError
+from outbox_notify.embedded.folder import Folder
 
 if TYPE_CHECKING:
     import signal
     from pathlib import Path
     from types import TracebackType
 
+    from outbox_notify.embedded.account import Account
     from outbox_notify.embedded.process import ServerProcess
 
 
@@ -36,7 +36,7 @@ class EmbeddedServer(ABC):
     def __init__(self, name: str, account: Account | None) -> None:
         self._account = account
         self._name = name
-        self._folder: Path | None = None
+        self._folder: Folder | None = None
         self._process: ServerProcess | None = None
 
     def __enter__(self) -> Self:
@@ -56,8 +56,8 @@ class EmbeddedServer(ABC):
     def folder(self) -> Path:
         """The private folder with data and log."""
         if self._folder is None:
-            self._folder = working_folder(self._name, self._account)
-        return self._folder
+            self._folder = Folder(self._name, self._account)
+        return self._folder.path
 
     @property
     def log_path(self) -> Path:
@@ -106,7 +106,7 @@ class EmbeddedServer(ABC):
         """End the server and remove its data."""
         self.stop()
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.remove()
             self._folder = None
 
     def _running(self) -> ServerProcess:

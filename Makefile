@@ -1,0 +1,78 @@
+# Needs python3 (3.11 or newer) with pip or venv; everything else goes into .venv.
+
+PYTHON ?= python3
+BIN    := .venv/bin
+READY  := .venv/.ready
+# The addresses of the servers that `make run` has started; only their owner can read it.
+SERVERS := .run/servers.env
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo psql migrate migrate-status test test-system check dist clean compose-up compose-down
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## install the project and its tools into .venv
+
+run: $(READY) ## start PostgreSQL, NATS, the relay and a demo writer; Ctrl-C drains and stops them
+	@mkdir -p .run && exec $(BIN)/outbox-notify demo --servers-file $(SERVERS) $(ARGS)
+
+demo: $(READY) ## account for a number of events: make demo ARGS="--events 1000 --json"
+	@exec $(BIN)/outbox-notify demo $(ARGS)
+
+psql: $(READY) ## open psql on the servers of `make run`, from a second terminal
+	@exec $(BIN)/python -m outbox_notify.embedded.psql $(SERVERS) $(ARGS)
+
+migrate: $(READY) ## bring OUTBOX_DATABASE_URL up to date, or else the servers of `make run`
+	@$(with_servers) exec $(BIN)/outbox-notify migrate up $(ARGS)
+
+migrate-status: $(READY) ## show which migrations are applied, with the same choice of database
+	@$(with_servers) exec $(BIN)/outbox-notify migrate status $(ARGS)
+
+test: $(READY) ## run the whole test suite: make test ARGS="-k wake"
+	$(BIN)/python -m pytest -m "not system and not slow" $(ARGS)
+
+test-system: $(READY) ## run the tests that need pgbouncer, promtool, systemd-analyze and root
+	@for tool in pgbouncer promtool systemd-analyze; do \
+	    command -v $$tool >/dev/null || { echo "make test-system needs $$tool: install it and put it on the PATH" >&2; missing=1; }; \
+	done; [ -z "$$missing" ]
+	$(BIN)/python -m pytest -m system $(ARGS)
+
+check: $(READY) ## lint, format, types and layers, as in CI
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+dist: $(READY) ## build wheel and sdist into dist/
+	$(BIN)/python -m hatchling build -d dist
+
+clean: ## remove .venv, builds, caches and what make run left
+	rm -rf .venv .run dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+compose-up: ## the same with Docker: PostgreSQL, NATS, migrations and the relay
+	docker compose up --build --detach --wait
+
+compose-down: ## stop the containers and remove their data
+	docker compose down --volumes
+
+with_servers = [ -n "$$OUTBOX_DATABASE_URL" ] || [ ! -f $(SERVERS) ] || . ./$(SERVERS);
+
+# Debian's python3 comes without ensurepip unless python3-venv is installed, and without pip unless python3-pip
+# is: either is enough. pip goes by PIP_CONSTRAINT also for what it builds with.
+$(READY): pyproject.toml constraints.txt
+	@{ $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	    || { echo "outbox-notify needs Python 3.11 or newer as $(PYTHON): apt-get install python3, or make PYTHON=..."; exit 1; }; \
+	  echo "Setting up .venv; the first time it downloads about 80 MB."; \
+	  if $(PYTHON) -m pip --version >/dev/null 2>&1; then \
+	    $(PYTHON) -m venv --clear --without-pip .venv && pip="$(PYTHON) -m pip --python $(BIN)/python"; \
+	  elif $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
+	    $(PYTHON) -m venv --clear .venv && pip="$(BIN)/python -m pip"; \
+	  else \
+	    echo "setting up needs pip or venv: apt-get install python3-venv python3-pip"; exit 1; \
+	  fi \
+	  && PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 \
+	     $$pip install --quiet --editable '.[embedded,dev]' hatchling \
+	  && touch $@; } >&2
