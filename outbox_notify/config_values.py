@@ -170,6 +170,17 @@ def mask_urls(value: str) -> str:
     return re.sub(r"(?i)\b(\w*password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]*)", r"\1***", ",".join(masked))
 
 
+def passwords(value: str) -> list[str]:
+    """Return the passwords and tokens in URLs or `key=value` pairs, as written and decoded."""
+    from urllib.parse import unquote  # noqa: PLC0415  # only for processes that log; keeps `--help` quick
+
+    parts = re.split(r",(?=[a-z]+://)", value)
+    found = [word for part in parts for word in re.findall(r"://[^:@/?#]*:(.*)@", part)]
+    found += [word for part in parts for word in re.findall(r"^(?:nats|tls)://([^:@/?#]+)@", part)]
+    found += [word.strip("'") for word in re.findall(r"(?i)password\s*=\s*('[^']*'|[^\s&]*)", value)]
+    return [*found, *map(unquote, found)]
+
+
 def _mask_url(url: str) -> str:
     # To the last `@`: an unencoded one in a password must leave nothing behind. A NATS user alone is a token.
     masked = re.sub(r"://([^:@/?#]*):.*@", r"://\1:***@", url)

@@ -57,8 +57,8 @@ def _report(causes: list[BaseException]) -> int | None:
     errors = [cause for cause in causes if isinstance(cause, OutboxError)]
     if len(errors) < len(causes):
         return None
-    for line in dict.fromkeys(line for error in errors for line in _lines(error)):
-        click.echo(f"outbox-notify: {one_line(line)}", err=True)
+    for problem in dict.fromkeys(problem for error in errors for problem in _problems(error)):
+        _print(problem)
     return max(error.exit_code for error in errors)
 
 
@@ -70,8 +70,15 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-def _lines(error: OutboxError) -> list[str]:
+def _problems(error: OutboxError) -> list[str]:
     return error.problems if isinstance(error, ConfigError) else [str(error)]
+
+
+def _print(problem: str) -> None:
+    first, *more = problem.splitlines() or ["failed"]
+    click.echo(f"outbox-notify: {one_line(first, 2000)}", err=True)
+    for line in more:
+        click.echo(f"  {one_line(line, 2000)}", err=True)
 
 
 def _discard_stdout() -> None:

@@ -36,6 +36,10 @@ class Invocation(NamedTuple):
             ConfigError: with all problems together.
         """
         loaded = self.loaded(**flags)
+        self.warn(loaded)
+        return loaded.settings
+
+    def warn(self, loaded: Loaded) -> None:
+        """Print what the user should know about the environment on stderr."""
         for warning in loaded.warnings:
             click.echo(f"outbox-notify: warning: {warning}", err=True)
-        return loaded.settings

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def setting_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that adds an option for each setting; by default for all that may be seen by others.
+    """Return a decorator that adds an option for each setting; by default for all but passwords and tokens.
 
     Values arrive under the setting's name, as texts or None when not given; the loader reads and checks them.
     """
