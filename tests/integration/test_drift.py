@@ -87,7 +87,7 @@ DRIFT = {
     ),
     "missing default": (
         "ALTER TABLE event_outbox ALTER COLUMN event_id DROP DEFAULT",
-        "column event_id of event_outbox is changed: should be uuid NOT NULL DEFAULT <new id>, is uuid NOT NULL",
+        "column event_id of event_outbox is changed: should be uuid NOT NULL DEFAULT <new id>, is uuid",
     ),
     "changed function": (
         (
