@@ -12,6 +12,7 @@ from uuid import UUID
 
 from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor, ProgrammingError
 from psycopg.pq import TransactionStatus
+from psycopg.rows import scalar_row
 
 from outbox_notify.events import Event
 from outbox_notify.ids import new_event_id
@@ -19,6 +20,7 @@ from outbox_notify.queries import query
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime, timedelta
 
     from psycopg.sql import Composed
 
@@ -87,6 +89,13 @@ async def emit_async(
         for statement in _statements(events, event_ids, link, serialize=serialize, schema=schema):
             await cursor.execute(statement.text, statement.parameters)
     return event_ids
+
+
+def time_after(connection: Connection[Any], delay: timedelta) -> datetime:
+    """Return the time after a delay by the clock of the database, the only one that decides what is due."""
+    with Cursor(connection, row_factory=scalar_row) as cursor:
+        time: datetime = cursor.execute(query("time_after", "public"), {"delay": delay}).fetchall()[0]
+    return time
 
 
 def _wrong_connection(function: str, accepted: str, given: object) -> TypeError:

@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
 from outbox_notify import Event, InvalidEvent
 from outbox_notify.events import MAX_HEADERS_BYTES
+from tests.support.postgres import TEMPLATE, fresh_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.support.postgres import PostgresServers
 
 Link: TypeAlias = psycopg.Connection[Any]
 
@@ -61,21 +64,15 @@ JSON = st.recursive(
 )
 
 
-@pytest.fixture(params=[16, 18])
-def postgres_version(request: pytest.FixtureRequest) -> int:
-    return int(request.param)
-
-
-@pytest.fixture
-def connection(database: str) -> Iterator[Link]:
-    with psycopg.connect(database) as link:
+# One database serves all tests of this module: every INSERT is rolled back.
+@pytest.fixture(scope="module", params=[16, 18])
+def connection(request: pytest.FixtureRequest, postgres_servers: PostgresServers) -> Iterator[Link]:
+    server = postgres_servers.server(request.param)
+    with fresh_database(server, TEMPLATE) as url, psycopg.connect(url) as link:
         yield link
 
 
-# One database serves all examples of a test: none of them leaves anything behind.
-explore = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+explore = settings(max_examples=150, deadline=None)
 
 
 def event_takes(fields: dict[str, Any]) -> bool:
@@ -229,5 +226,5 @@ def test_null_is_refused_where_the_table_needs_a_value(connection: Link, field: 
     columns = psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, fields))
     places = psycopg.sql.SQL(", ").join(map(psycopg.sql.Placeholder, fields))
 
-    with pytest.raises(psycopg.errors.NotNullViolation):
+    with pytest.raises(psycopg.errors.NotNullViolation), connection.transaction():
         connection.execute(insert.format(columns, places), fields)
