@@ -16,7 +16,7 @@ help: ## show this list
 setup: $(READY) ## install the project and its tools into .venv
 
 run: $(READY) ## start PostgreSQL, NATS, the relay and a demo writer; Ctrl-C drains and stops them
-	@mkdir -p .run && exec $(BIN)/outbox-notify demo --servers-file $(SERVERS) $(ARGS)
+	@mkdir -p .run && exec $(BIN)/outbox-notify demo --servers-file $(SERVERS) --psql "make psql" $(ARGS)
 
 demo: $(READY) ## account for a number of events: make demo ARGS="--events 1000 --json"
 	@exec $(BIN)/outbox-notify demo $(ARGS)

@@ -6,5 +6,6 @@ They never start by accident: nothing imports this package unless a verb or a fl
 from outbox_notify.embedded.errors import EmbeddedServerError
 from outbox_notify.embedded.nats import EmbeddedNats
 from outbox_notify.embedded.postgres import EmbeddedPostgres
+from outbox_notify.embedded.servers import EmbeddedServers
 
-__all__ = ["EmbeddedNats", "EmbeddedPostgres", "EmbeddedServerError"]
+__all__ = ["EmbeddedNats", "EmbeddedPostgres", "EmbeddedServerError", "EmbeddedServers"]

@@ -31,9 +31,11 @@ class Folder:
 
     def __init__(self, name: str, account: Account | None) -> None:
         self.path = _make(name, account)
-        # Locked as long as this process lives, so that nobody takes the folder for abandoned.
-        self._lock = os.open(self.path / _OWNED, os.O_CREAT | os.O_RDWR, 0o600)
+        # Locked before it has its name and until this process ends, so that nobody takes it for abandoned.
+        unnamed = self.path / "owned.new"
+        self._lock = os.open(unnamed, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+        unnamed.rename(self.path / _OWNED)
 
     def remove(self) -> None:
         """Remove the folder and everything in it."""

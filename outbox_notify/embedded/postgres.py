@@ -62,6 +62,11 @@ class EmbeddedPostgres(EmbeddedServer):
         """The data directory."""
         return self.folder / "data"
 
+    @property
+    def psql_path(self) -> Path:
+        """The psql that belongs to it."""
+        return postgres_installation(self.version) / "bin" / "psql"
+
     def database_url(self, database: str) -> str:
         """Return the superuser's connection URL for one database of the server."""
         return f"postgresql://{_SUPERUSER}:{self._password}@127.0.0.1:{self.port}/{database}"

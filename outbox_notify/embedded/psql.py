@@ -1,4 +1,4 @@
-"""psql for the servers of a running `make run`: `python -m outbox_notify.embedded.psql FILE [ARGUMENT]...`."""
+"""psql for the servers of a running `make run`: `python -m outbox_notify.embedded.psql FILE [ARGUMENT]`."""
 
 from __future__ import annotations
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import itertools
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import sql
 
 from outbox_notify.embedded import EmbeddedPostgres
+from outbox_notify.migrate import migrate_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MIGRATIONS = Path(__file__).parents[2] / "migrations"
 TEMPLATE = "outbox_template"
 # No test pulls the plug of this machine, so flushes would only cost time.
 SETTINGS = {"fsync": "off", "max_connections": "200", "max_prepared_transactions": "10"}
@@ -53,10 +52,7 @@ def make_template(server: EmbeddedPostgres) -> None:
 def migrate(url: str, schema: str = "public") -> None:
     """Bring the outbox of one database up to date."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("SELECT set_config('search_path', %s, false)", [schema])
-        for path in sorted(MIGRATIONS.glob("*.sql")):
-            with connection.transaction():
-                connection.execute(path.read_bytes())
+        migrate_up(connection, schema)
 
 
 @contextmanager
