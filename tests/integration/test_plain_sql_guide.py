@@ -1,0 +1,74 @@
+"""The examples of docs/how-to/plain-sql.md do what the text says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from outbox_notify.writer import AGGREGATE_LOCK_CLASS
+
+Link: TypeAlias = psycopg.Connection[Any]
+
+GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "plain-sql.md"
+REFUSED = re.compile(r"-- refused: (\w{5}) ?(\w*)\n")
+
+
+@pytest.fixture(params=[16, 18])
+def postgres_version(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+def examples() -> list[str]:
+    return re.findall(r"^```sql\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def run(connection: Link, example: str) -> None:
+    """Run one example of the guide; it must fail with what its first line says, if it says so."""
+    refused = REFUSED.match(example)
+    if refused is None:
+        connection.execute(example.encode())
+        return
+    with pytest.raises(errors.lookup(refused[1])) as caught:
+        connection.execute(example.encode())
+    assert (caught.value.diag.constraint_name or "") == refused[2]
+
+
+def test_every_example_does_what_the_guide_says(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        for example in examples():
+            run(connection, example)
+        rows = connection.execute("SELECT event_type FROM event_outbox ORDER BY id").fetchall()
+
+    assert [row[0] for row in rows] == [
+        "goods.received",
+        "label.printed",
+        "goods.received",
+        "order.payment_due",
+        "order.paid",
+        "order.paid",
+        "order.paid",
+        "order.shipped",
+        "order.reminded",
+    ]
+
+
+def test_guide_names_every_rule_of_the_table(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        rows = connection.execute(
+            "SELECT conname FROM pg_constraint WHERE contype IN ('c', 'u') AND starts_with(conname, 'event_outbox')"
+            " AND conname NOT IN ('event_outbox_lease', 'event_outbox_status_rule')"
+            " AND (conrelid = 'event_outbox'::regclass OR contypid <> 0)"
+        ).fetchall()
+
+    assert rows
+    guide = GUIDE.read_text(encoding="utf-8")
+    assert [row[0] for row in rows if f"`{row[0]}`" not in guide] == []
+
+
+def test_guide_and_emit_take_the_same_lock() -> None:
+    assert f"pg_advisory_xact_lock({AGGREGATE_LOCK_CLASS}, " in GUIDE.read_text(encoding="utf-8")
