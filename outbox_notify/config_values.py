@@ -154,10 +154,11 @@ def _scaled(value: str, units: dict[str, Any]) -> float | None:
 
 
 def _unscaled(number: float, units: dict[str, int], smallest: str) -> str:
+    number = round(number, 6)  # seconds times 1000 are not always whole where they should be
     for unit, factor in units.items():
         if number and number % factor == 0:
             return f"{number / factor:.0f}{unit}"
-    return f"{number:g}{smallest}"
+    return f"{number:f}".rstrip("0").rstrip(".") + smallest
 
 
 def _limit(value: str) -> float:

@@ -73,8 +73,6 @@ _MEANINGS = (
     _Meaning(("08", "53300", "57P0"), ("",), DatabaseUnreachable, ""),
 )
 _NOT_LISTED = _Meaning((), (), OutboxError, "")
-# Raised by psycopg itself for connections that are gone; others without SQLSTATE are mistakes of ours.
-_WITHOUT_SQLSTATE = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
 @contextmanager
@@ -90,7 +88,7 @@ def translated(where: str = "PostgreSQL") -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        if error.sqlstate is None and not isinstance(error, _WITHOUT_SQLSTATE):
+        if error.sqlstate is None and not isinstance(error, psycopg.OperationalError):
             raise
         raise _translate(error, where) from None
 

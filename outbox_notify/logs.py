@@ -16,7 +16,7 @@ import structlog
 
 from outbox_notify.config_values import mask_urls, passwords
 from outbox_notify.settings import declarations
-from outbox_notify.text import one_line
+from outbox_notify.text import LONGEST, one_line, shortened
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -104,7 +104,7 @@ class _Cleaner:
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         first = {key: event[key] for key in _FIRST if key in event}
-        cleaned = {one_line(key): self._clean(value) for key, value in {**first, **event}.items()}
+        cleaned = {key: self._clean(value) for key, value in {**first, **event}.items()}
         if _TRACEBACK in event:
             cleaned[_TRACEBACK] = self._mask(str(event[_TRACEBACK]))[-_LONGEST_TRACEBACK:]
         return cleaned
@@ -115,10 +115,10 @@ class _Cleaner:
         if isinstance(value, float):
             return value if math.isfinite(value) else str(value)
         if isinstance(value, dict):
-            return {one_line(str(key)): self._clean(item) for key, item in value.items()}
+            return {shortened(str(key)): self._clean(item) for key, item in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
             return [self._clean(item) for item in value]
-        return one_line(self._mask(str(value)))
+        return shortened(self._mask(str(value)))
 
     def _mask(self, text: str) -> str:
         for secret in self.secrets:
@@ -127,6 +127,7 @@ class _Cleaner:
 
 
 def _as_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    # ASCII only, so whatever could break a line or colour a terminal is escaped, and readers get it back.
     return json.dumps(event)
 
 
@@ -134,11 +135,12 @@ def _as_text(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     """Return `time level event key=value ...`; a traceback follows, indented: it cannot pass for a line."""
     traceback = event.pop(_TRACEBACK, "")
     timestamp, level, name = (event.pop(key, "") for key in _FIRST)
-    values = " ".join(f"{key}={_quoted(value)}" for key, value in event.items())
-    lines = [f"{timestamp} {level:<7} {name} {values}".rstrip()]
-    return "\n    ".join(lines + [one_line(line) for line in traceback.splitlines()])
+    values = " ".join(f"{one_line(key)}={_quoted(value)}" for key, value in event.items())
+    line = f"{timestamp} {level:<7} {one_line(name)} {values}".rstrip()
+    return "\n    ".join([line, *map(one_line, traceback.splitlines())])
 
 
 def _quoted(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return json.dumps(text, ensure_ascii=False) if not text or set(text) & set(' "=') else text
+    plain = text.isprintable() and not set(text) & set(' "=\\')
+    return text if text and plain else one_line(json.dumps(text, ensure_ascii=False), 2 * LONGEST)

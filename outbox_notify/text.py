@@ -7,8 +7,13 @@ LONGEST = 500
 
 def one_line(text: str, longest: int = LONGEST) -> str:
     """Return the text cut to `longest` characters, with line breaks and all that is not printable escaped."""
-    cut = text if len(text) <= longest else f"{text[: longest - 3]}..."
+    cut = shortened(text, longest)
     return cut if cut.isprintable() else "".join(map(_visible, cut))
+
+
+def shortened(text: str, longest: int = LONGEST) -> str:
+    """Return the text cut to `longest` characters, the last three of them dots when something was cut."""
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def _visible(character: str) -> str:
