@@ -60,7 +60,8 @@ def test_every_example_does_what_the_guide_says(database: str) -> None:
 def test_guide_names_every_rule_of_the_table(database: str) -> None:
     with psycopg.connect(database) as connection:
         rows = connection.execute(
-            "SELECT conname FROM pg_constraint WHERE contype IN ('c', 'u') AND starts_with(conname, 'event_outbox')"
+            "SELECT conname FROM pg_constraint WHERE contype IN ('c', 'u')"
+            " AND starts_with(conname, 'event_outbox')"
             " AND conname NOT IN ('event_outbox_lease', 'event_outbox_status_rule')"
             " AND (conrelid = 'event_outbox'::regclass OR contypid <> 0)"
         ).fetchall()
