@@ -71,8 +71,10 @@ def load_settings(
 def _read(given: _Layer, problems: list[str]) -> tuple[Settings, set[str]]:
     """Return settings from the good values, and the names of the others."""
     good, bad = {}, set()
-    for name, (text, label, _) in given.items():
-        declaration = declarations()[name]
+    for name, declaration in declarations().items():
+        if name not in given:
+            continue
+        text, label, _ = given[name]
         try:
             good[name] = declaration.kind.read(text)
         except ValueError as error:

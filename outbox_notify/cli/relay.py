@@ -14,6 +14,7 @@ import click
 from outbox_notify.cli.options import setting_options
 
 if TYPE_CHECKING:
+    from outbox_notify.config import Loaded
     from outbox_notify.settings import Settings
 
 
@@ -37,6 +38,12 @@ def command(ctx: click.Context, /, *, drain: bool, embedded: bool, **flags: str 
     outbox-notify config show                  what would be used, and where it comes from
     """
     loaded = ctx.obj.loaded(**flags)
+    if not embedded:
+        loaded.settings.require_database_url()
+    _run(loaded, drain=drain, embedded=embedded)
+
+
+def _run(loaded: Loaded, *, drain: bool, embedded: bool) -> None:
     import anyio
 
     from outbox_notify.logs import get_logger, setup_logging
@@ -47,7 +54,6 @@ def command(ctx: click.Context, /, *, drain: bool, embedded: bool, **flags: str 
         get_logger().warning("config.warning", text=warning)
     with ExitStack() as servers:
         settings = _with_embedded_servers(loaded.settings, servers) if embedded else loaded.settings
-        settings.require_database_url()
         anyio.run(partial(run_relay, settings, drain=drain))
 
 
