@@ -69,7 +69,7 @@ async def _show_until_stopped(
 ) -> None:
     stopping = anyio.Event()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_obey_signals, stage, stopping)
+        tasks.start_soon(_obey_signals, stage, screen, stopping)
         tasks.start_soon(_paint, stage, screen, watch, database, stopping.is_set)
         async with anyio.create_task_group() as writing:
             for writer in writers:
@@ -89,11 +89,13 @@ async def _drain(stage: Stage, watch: Watch) -> None:
     await anyio.to_thread.run_sync(stage.stop_relay)
 
 
-async def _obey_signals(stage: Stage, stopping: anyio.Event) -> None:
+async def _obey_signals(stage: Stage, screen: Screen, stopping: anyio.Event) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for _ in signals:
             if stopping.is_set():
                 stage.kill_relay()
+            else:
+                screen.say("draining; once more to stop at once")
             stopping.set()
 
 

@@ -23,7 +23,7 @@ class Screen:
         self._live = ""
         self._terminal = out.isatty()
         #: Seconds between two states of the live line.
-        self.pause = 1.0 if self._terminal else 5.0
+        self.pause = 1.0 if self._terminal else 3.0
 
     def say(self, text: str = "") -> None:
         """Write a line that stays."""
