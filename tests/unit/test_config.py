@@ -106,7 +106,7 @@ def test_strangers_in_the_environment_only_warn_and_never_show_their_value() -> 
     ("text", "problem"),
     [
         (None, "No such file"),
-        ("a = ", "not a TOML file"),
+        (f"a = {CANARY}", r"not TOML \(at line 1"),
         ("[relay]\nlease = '5s'", "relay is not a setting"),
     ],
 )
@@ -116,8 +116,9 @@ def test_a_config_file_that_cannot_be_used_is_a_problem(
     path = tmp_path / "a.toml"
     if text is not None:
         write(path, text)
-    with pytest.raises(ConfigError, match=problem):
+    with pytest.raises(ConfigError, match=problem) as caught:
         load_settings({}, {}, path)
+    assert CANARY not in str(caught.value)
 
 
 def test_secrets_are_read_from_files_without_the_newline(tmp_path: Path) -> None:
@@ -134,6 +135,11 @@ def test_secret_files_that_cannot_be_used_are_problems(tmp_path: Path) -> None:
     assert "No such file" in problems(OUTBOX_DATABASE_URL_FILE=str(tmp_path / "none"))[0]
     both = {"OUTBOX_NATS_TOKEN": "a", "OUTBOX_NATS_TOKEN_FILE": str(write(empty, "b"))}
     assert "both set" in problems(**both)[0]
+
+
+def test_a_secret_put_where_a_file_name_belongs_is_not_repeated() -> None:
+    (problem,) = problems(OUTBOX_NATS_TOKEN_FILE=CANARY)
+    assert problem == "OUTBOX_NATS_TOKEN_FILE: cannot read the file: No such file or directory"
 
 
 def test_key_files_in_the_credentials_directory_are_used_in_place(tmp_path: Path) -> None:
