@@ -61,8 +61,10 @@ class Stage:
     def check(self) -> None:
         """Raise EmbeddedServerError when a server or the relay has ended by itself."""
         self.servers.check()
-        if not self.relay_running:
-            raise EmbeddedServerError(f"the relay has ended: {log_tail(self.relay_log)}")
+        if self._relay and not self._relay.running:
+            raise EmbeddedServerError(
+                f"the relay has ended ({self._relay.ending}): {log_tail(self.relay_log)}"
+            )
 
     def kill_relay(self) -> None:
         """End the relay at once."""

@@ -78,6 +78,12 @@ class ServerProcess:
         """Whether the server has not ended; a frozen one is running."""
         return self._popen.poll() is None
 
+    @property
+    def ending(self) -> str:
+        """How the server ended, in words; only for one that has."""
+        code = self._popen.returncode
+        return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
+
     def wait_until(self, ready: Callable[[], bool], *, timeout: float) -> None:
         """Return when `ready`, asked every few milliseconds, is true.
 
@@ -87,7 +93,9 @@ class ServerProcess:
         deadline = time.monotonic() + timeout
         while not ready():
             if not self.running:
-                raise EmbeddedServerError(f"{self._name} ended while starting: {log_tail(self._log)}")
+                raise EmbeddedServerError(
+                    f"{self._name} ended while starting ({self.ending}): {log_tail(self._log)}"
+                )
             if time.monotonic() > deadline:
                 self.kill()
                 raise EmbeddedServerError(
