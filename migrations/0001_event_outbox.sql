@@ -161,15 +161,18 @@ CREATE INDEX event_outbox_due ON event_outbox (id)
     WHERE status = 'pending' AND available_at <= created_at;
 
 -- What waits: schedules of writers and delays of retries, by the time it comes due.
-CREATE INDEX event_outbox_waiting ON event_outbox (available_at)
+CREATE INDEX event_outbox_waiting ON event_outbox (available_at, id)
     WHERE status = 'pending' AND available_at > created_at;
 
--- What keeps its place in the order of its key: everything unfinished but a schedule that was never tried.
-CREATE INDEX event_outbox_order ON event_outbox (ordering_key, id)
-    WHERE ordering_key IS NOT NULL
-      AND (status = 'in_progress' OR (status = 'pending' AND (available_at <= created_at OR attempts > 0)));
+-- What was tried and came back, by key: a claim asks here whether an earlier event of the same aggregate still
+-- waits for its turn. Events that were never tried are not in it, so it costs nothing until something fails.
+CREATE INDEX event_outbox_returned ON event_outbox (ordering_key, id)
+    WHERE status = 'pending' AND ordering_key IS NOT NULL AND (attempts > 0 OR last_error IS NOT NULL);
 
--- One lease covers one batch: bodies are read and outcomes are written by its token.
+-- One lease covers one batch: bodies are read and outcomes are written by its token. Tokens begin with a
+-- number that only grows, so a relay finds the leases that are new to it without looking at the old ones.
+CREATE SEQUENCE event_outbox_lease_seq;
+
 CREATE INDEX event_outbox_leased ON event_outbox (lease_token, id)
     WHERE status = 'in_progress';
 

@@ -22,4 +22,4 @@ def query(name: str, schema: str) -> sql.Composed:
     text = resources.files(__package__).joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
     statement = _COMMENT.sub("", text).strip().rstrip(";")
     # The files are ours, not input: the only thing filled in is the quoted schema name.
-    return sql.SQL(statement).format(schema=sql.Identifier(schema))  # type: ignore[arg-type]  # not a literal: read from our own file
+    return sql.SQL(statement).format(schema=sql.Identifier(schema))

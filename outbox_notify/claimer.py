@@ -1,0 +1,131 @@
+"""Where to look and what to leave out: a relay's memory between claims."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from outbox_notify.claims import Claim, Wanted
+from outbox_notify.frontier import Frontier, Leases
+from outbox_notify.outcomes import Outcome, Published, Released, Rested
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from outbox_notify.messages import ClaimedEvent
+    from outbox_notify.ports import Outbox, Report, Wake
+    from outbox_notify.routes import Routes
+
+# A look behind the frontier, at what slow writers committed there, is repeated after ten times its own duration,
+# a look at the whole table after twenty times: neither ever takes more than a small share of the time.
+_SAFE_LOOK_REST = 10
+_WHOLE_LOOK_REST = 20
+_SHORTEST_SAFE_LOOK_REST = 0.02
+
+
+class Claimer:
+    """Claims batch after batch, each where the last one ended.
+
+    Args:
+        outbox: the table.
+        wake: tells whether somebody asked for a look at the whole table.
+        routes: which routes rest.
+        report: takes notes.
+        batch_size: events per claim, at most.
+        batch_bytes: bodies per claim, at most.
+        sweep_interval: how often to look at the whole table, seconds.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        wake: Wake,
+        routes: Routes,
+        report: Report,
+        *,
+        batch_size: int,
+        batch_bytes: int,
+        sweep_interval: float,
+    ) -> None:
+        self._outbox = outbox
+        self._wake = wake
+        self._routes = routes
+        self._report = report
+        self._batch_bytes = batch_bytes
+        self._sweep_interval = sweep_interval
+        self._frontier = Frontier(batch_size)
+        self._leases = Leases()
+        self._rested = self._safely = True
+        self._safe_look_at = 0.0
+        self._whole_look_at = 0.0
+
+    async def claim(self) -> Claim:
+        """Take a lease on the next batch of due events.
+
+        Raises:
+            OutboxError: PostgreSQL cannot be reached, or refuses.
+        """
+        began = time.monotonic()
+        whole = self._wake.scan_wanted() or began >= self._whole_look_at
+        if whole:
+            self._leases.forget_foreign()
+        if self._routes.rouse(began) or whole:
+            self._frontier.reset()
+        self._safely = safely = self._rested or began >= self._safe_look_at
+        claim = await self._outbox.claim(self._wanted(safely=safely))
+        self._frontier.advance(claim.scan, claim.claimed)
+        self._leases.saw(claim.token, claim.foreign)
+        ended = time.monotonic()
+        if whole:
+            self._whole_look_at = began + max(self._sweep_interval, (ended - began) * _WHOLE_LOOK_REST)
+        if safely:
+            self._safe_look_at = ended + max(_SHORTEST_SAFE_LOOK_REST, (ended - began) * _SAFE_LOOK_REST)
+        self._rested = claim.scan.exhausted
+        return claim
+
+    def nothing_before(self, claim: Claim) -> float:
+        """Return for how many seconds nothing is known to come due after a claim that took all there was."""
+        now = time.monotonic()
+        waits = (self._whole_look_at - now, claim.next_due_in, self._routes.next_rouse(now))
+        return max(0.001, min(wait for wait in waits if wait is not None))
+
+    def lower(self, first: int) -> None:
+        """Look again from an id on: something there was given back."""
+        self._frontier.lower(first)
+
+    def settled(self, token: UUID, outcomes: Mapping[ClaimedEvent, Outcome]) -> None:
+        """Take in that a batch is settled: look again where something came back, or came free by it."""
+        self._leases.own.discard(token)
+        returned = [event.id for event, outcome in outcomes.items() if isinstance(outcome, Released | Rested)]
+        if returned:
+            self._frontier.lower(min(returned))
+        if self._frontier.passed:
+            for event in outcomes:
+                if event.ordering_key is not None:
+                    self._frontier.settled(event.ordering_key)
+
+    def note(self, event: ClaimedEvent, outcome: Outcome) -> None:
+        """Let a route rest, or end its rest, by what became of an event."""
+        if isinstance(outcome, Rested):
+            if self._routes.rest(outcome.route, outcome.reason, time.monotonic()):
+                self._report("route.resting", route=outcome.route, reason=outcome.reason)
+        elif isinstance(outcome, Published) and self._routes.published(event.route):
+            self._report("route.recovered", route=event.route)
+
+    def nothing_due(self, claim: Claim) -> bool:
+        """Return whether a claim shows that nothing is due, and nothing of this relay is under way."""
+        return claim.token is None and claim.scan.exhausted and self._safely and not self._leases.own
+
+    def _wanted(self, *, safely: bool) -> Wanted:
+        return Wanted(
+            floor=self._frontier.start(safely=safely),
+            scan=self._frontier.look,
+            bytes=self._batch_bytes,
+            own=list(self._leases.own),
+            foreign=self._leases.foreign,
+            seen_to=self._leases.seen_to,
+            passed_keys=list(self._frontier.passed),
+            resting=list(self._routes.resting),
+            resting_tenants=list(self._frontier.resting_tenants),
+        )

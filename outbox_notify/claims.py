@@ -1,0 +1,59 @@
+"""A claim, as values: what is asked for, and what was got. What each field means in SQL stands in `sql/claim.sql`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from outbox_notify.frontier import Scan
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a claim asks for.
+
+    Args:
+        floor: id to scan from.
+        scan: rows to look at.
+        bytes: bodies together, at most.
+        own: leases of this relay.
+        foreign: older leases of others that were held when last looked at.
+        seen_to: the newest lease known.
+        passed_keys: keys whose earlier events were passed over.
+        resting: subjects without prefix whose route rests.
+        resting_tenants: tenants that rest as a whole.
+    """
+
+    floor: int
+    scan: int
+    bytes: int
+    own: list[UUID]
+    foreign: list[UUID]
+    seen_to: UUID
+    passed_keys: list[int]
+    resting: list[str]
+    resting_tenants: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim got.
+
+    Args:
+        token: the lease; None when nothing was claimed.
+        claimed: number of events under it.
+        suspect: whether its one event has crashed relays before.
+        scan: what was seen on the way.
+        foreign: leases of other relays.
+        next_due_in: seconds until the next waiting event comes due; None when none waits.
+    """
+
+    token: UUID | None
+    claimed: int
+    suspect: bool
+    scan: Scan
+    foreign: list[UUID]
+    next_due_in: float | None

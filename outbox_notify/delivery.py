@@ -1,0 +1,147 @@
+"""A batch from its claim to its settlement: read, publish in order, write what became of it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+import anyio
+
+from outbox_notify.errors import OutboxError
+from outbox_notify.lanes import Lanes
+from outbox_notify.outcomes import Failed, Outcome, Released, Retry
+from outbox_notify.retry import Backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from outbox_notify.batches import Batch, Ticket
+    from outbox_notify.messages import ClaimedEvent
+    from outbox_notify.ports import Outbox, Report, Sender
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
+# Settling is shielded from a stop, but not for ever: what is not written then is reclaimed when its lease ends.
+_SETTLE_ON_STOP = 5.0
+# Of the time that a lease has left, this share may pass while waiting for acks; the rest is for settling.
+_PUBLISH_SHARE = 0.7
+
+
+class Delivery:
+    """Carries batches, several at a time.
+
+    Args:
+        outbox: the table.
+        sender: JetStream.
+        report: takes notes.
+        note: told what became of each event, as soon as it is known.
+        publish_timeout: how long to wait for the acks of a batch, seconds.
+        max_attempts: counted failures after which an event fails.
+        block: whether a failed event holds back its aggregate.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        sender: Sender,
+        report: Report,
+        note: Callable[[ClaimedEvent, Outcome], None],
+        *,
+        publish_timeout: float,
+        max_attempts: int,
+        block: bool,
+    ) -> None:
+        self._outbox = outbox
+        self._sender = sender
+        self._report = report
+        self._note = note
+        self._publish_timeout = publish_timeout
+        self._max_attempts = max_attempts
+        self._lanes = Lanes(block=block)
+        self._outgoing: deque[Ticket] = deque()
+        self._outgoing_ready = anyio.Event()
+
+    async def carry(self, batch: Batch) -> Mapping[ClaimedEvent, Outcome]:
+        """Publish the events of a batch and settle it; return what became of them."""
+        try:
+            batch.hold(await self._read(batch))
+            self._dispatch(self._lanes.admit(batch.tickets))
+            await self._wait_for_answers(batch)
+        finally:
+            with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _SETTLE_ON_STOP) as scope:
+                scope.shield = True
+                await self._settle(batch)
+        return batch.outcomes
+
+    async def send(self) -> None:
+        """Hand events to JetStream in the order in which they became free, until cancelled; the only task that does."""
+        while True:
+            await self._outgoing_ready.wait()
+            self._outgoing_ready = anyio.Event()
+            tickets, self._outgoing = self._outgoing, deque()
+            await self._sender.send(self._still_leased(tickets))
+
+    def resolve(self, ticket: Ticket, outcome: Outcome) -> None:
+        """Take in what became of an event; the first answer counts."""
+        if ticket.outcome is not None:
+            return
+        self._note(ticket.event, outcome)
+        if isinstance(outcome, Retry) and ticket.event.attempts + 1 >= self._max_attempts:
+            outcome = Failed(outcome.reason, counted=True)
+        self._dispatch(self._lanes.resolve(ticket, outcome))
+
+    async def _read(self, batch: Batch) -> list[ClaimedEvent]:
+        backoff = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
+        while time.monotonic() < batch.expires_at:
+            try:
+                return await self._outbox.read(batch.token)
+            except OutboxError as error:
+                self._report("read.postponed", reason=str(error))
+                await anyio.sleep(backoff.next())
+        return []
+
+    async def _wait_for_answers(self, batch: Batch) -> None:
+        """Wait until every event has its outcome, but not so long that the lease could run out meanwhile."""
+        sent_at = time.monotonic()
+        left = batch.expires_at - sent_at
+        with anyio.move_on_after(min(self._publish_timeout, left * _PUBLISH_SHARE)):
+            await batch.done.wait()
+        if batch.unanswered:
+            self._sender.give_up(batch.unanswered, sent_at)
+
+    def _dispatch(self, tickets: list[Ticket]) -> None:
+        if tickets:
+            self._outgoing.extend(tickets)
+            self._outgoing_ready.set()
+
+    def _still_leased(self, tickets: deque[Ticket]) -> list[Ticket]:
+        """Leave out events whose lease may have run out: another relay may have published later ones."""
+        now = time.monotonic()
+        for ticket in tickets:
+            if ticket.outcome is None and now >= ticket.batch.expires_at:
+                self.resolve(ticket, Released("its lease ran out before it was sent"))
+        return [ticket for ticket in tickets if ticket.outcome is None]
+
+    async def _settle(self, batch: Batch) -> None:
+        for ticket in batch.unanswered:
+            self.resolve(ticket, Released("the relay stopped"))
+        outcomes = batch.outcomes
+        overtaken = await self._write(batch, outcomes)
+        self._lanes.forget(batch.tickets)
+        self._report("batch.settled", outcomes=outcomes, overtaken=overtaken)
+
+    async def _write(self, batch: Batch, outcomes: Mapping[ClaimedEvent, Outcome]) -> int:
+        """Write outcomes, and go on trying while the lease lasts: after that the sweep takes over."""
+        backoff = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
+        while True:
+            try:
+                if outcomes:
+                    return await self._outbox.settle(batch.token, outcomes)
+                await self._outbox.release(batch.token, "the relay stopped before it was read")
+            except OutboxError as error:
+                self._report("settle.postponed", reason=str(error))
+                if time.monotonic() >= batch.expires_at:
+                    return len(outcomes)
+                await anyio.sleep(backoff.next())
+            else:
+                return 0

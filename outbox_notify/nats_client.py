@@ -1,0 +1,108 @@
+"""One connection to NATS, made new each time: credentials are read again, and nothing is kept from the last one."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from nats.aio.client import Client
+
+from outbox_notify.errors import ConfigError, NatsUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from outbox_notify.settings import Settings
+
+CONNECT_TIMEOUT = 5.0
+_CLOSE_TIMEOUT = 1.0
+_PING_INTERVAL = 5
+_PINGS_OUTSTANDING = 2
+# Above anything the relay may have in flight: a full buffer would make nats-py wait for a flush without end.
+_BUFFER = 2**31
+
+
+async def connect_nats(
+    settings: Settings,
+    on_error: Callable[[Exception], Awaitable[None]],
+    on_closed: Callable[[], Awaitable[None]],
+) -> Client:
+    """Return a connected client that never reconnects by itself.
+
+    Args:
+        settings: servers, credentials, TLS, relay id.
+        on_error: called with what the server or the library complains about.
+        on_closed: called when the connection has ended, for whatever reason.
+
+    Raises:
+        NatsUnreachable: no server took the connection within `CONNECT_TIMEOUT` seconds; says why.
+        ConfigError: a file of certificates or credentials cannot be read.
+    """
+    options = _options(settings)
+    reasons: list[str] = []
+    for server in settings.nats_url.split(","):
+        client = Client()
+        try:
+            with anyio.fail_after(CONNECT_TIMEOUT):
+                await client.connect(
+                    servers=[server.strip()], error_cb=on_error, closed_cb=on_closed, **options
+                )
+        except Exception as error:  # noqa: BLE001  # whatever the library raises here means: not connected
+            reasons.append(_reason(error))
+            await close_nats(client)
+        else:
+            return client
+    raise NatsUnreachable("; ".join(dict.fromkeys(reasons)))
+
+
+async def close_nats(client: Client) -> None:
+    """Close a client within a second, whatever state it is in."""
+    with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True):
+        # A client that is dropped may fail in any way it likes.
+        with contextlib.suppress(Exception):
+            await client.close()
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "name": settings.relay_id,
+        "allow_reconnect": False,
+        "max_reconnect_attempts": 1,
+        "connect_timeout": CONNECT_TIMEOUT,
+        "ping_interval": _PING_INTERVAL,
+        "max_outstanding_pings": _PINGS_OUTSTANDING,
+        "pending_size": _BUFFER,
+        "user": settings.nats_user,
+        "password": settings.nats_password,
+        "token": settings.nats_token,
+        "user_credentials": settings.nats_creds,
+        "nkeys_seed_str": settings.nats_nkey_seed,
+    }
+    if (
+        settings.nats_tls_ca
+        or settings.nats_tls_cert
+        or settings.nats_tls_first
+        or "tls://" in settings.nats_url
+    ):
+        options["tls"] = _tls(settings)
+        options["tls_hostname"] = settings.nats_tls_hostname
+        options["tls_handshake_first"] = settings.nats_tls_first
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.nats_tls_ca)
+        if settings.nats_tls_cert:
+            context.load_cert_chain(settings.nats_tls_cert, settings.nats_tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"TLS for NATS: {error}: check OUTBOX_NATS_TLS_CA, _CERT and _KEY") from None
+    return context
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {CONNECT_TIMEOUT:g} s"
+    return str(error).removeprefix("nats: ") or type(error).__name__

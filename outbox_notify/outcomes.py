@@ -1,0 +1,63 @@
+"""What became of a claimed event. The publisher reports outcomes, the storage writes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """JetStream has stored the event.
+
+    Args:
+        stream: the stream that acknowledged it.
+        sequence: its place in the stream, above zero.
+        duplicate: whether the stream already held a message with this id.
+    """
+
+    stream: str
+    sequence: int
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The event was refused for a reason that may be its own: an attempt is counted."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Nobody's fault: the event goes back as it came."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rested:
+    """The route's fault: the event goes back as it came, and its route rests.
+
+    Args:
+        route: the subject that was refused.
+        reason: what the server said.
+    """
+
+    route: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The event can never be published as it is.
+
+    Args:
+        reason: why, for the operator.
+        counted: whether a publish was tried, and so counts as an attempt.
+    """
+
+    reason: str
+    counted: bool = False
+
+
+Outcome = Published | Retry | Released | Rested | Failed

@@ -1,0 +1,160 @@
+"""The composition root: makes the parts, ties them together, and runs them until a signal."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from random import SystemRandom
+from typing import TYPE_CHECKING, Self
+
+import anyio
+
+from outbox_notify.claimer import Claimer
+from outbox_notify.delivery import Delivery
+from outbox_notify.errors import OutboxError, Unreachable
+from outbox_notify.listener import Listener
+from outbox_notify.logs import get_logger
+from outbox_notify.messages import Encoder
+from outbox_notify.narrator import Narrator
+from outbox_notify.publisher import Publisher
+from outbox_notify.relay import BATCHES_IN_HAND, Relay
+from outbox_notify.retry import full_jitter
+from outbox_notify.routes import Routes
+from outbox_notify.storage import Storage
+from outbox_notify.sweeper import Sweeper
+from outbox_notify.systemd import Systemd
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from outbox_notify.batches import Ticket
+    from outbox_notify.outcomes import Outcome
+    from outbox_notify.ports import Report
+    from outbox_notify.settings import Settings
+
+# Of the shutdown timeout, this share may pass while waiting for acks; the rest is for giving back.
+_PATIENCE = 0.7
+_FAREWELL_TIMEOUT = 1.0
+
+
+@dataclass(frozen=True)
+class _Parts:
+    storage: Storage
+    listener: Listener
+    publisher: Publisher
+    sweeper: Sweeper
+    relay: Relay
+
+    @classmethod
+    def made_for(cls, settings: Settings, report: Report) -> Self:
+        random = SystemRandom()
+
+        def retry_in(attempt: int) -> float:
+            return full_jitter(attempt, settings.retry_base, settings.retry_max, random)
+
+        def resolve(ticket: Ticket, outcome: Outcome) -> None:
+            delivery.resolve(ticket, outcome)
+
+        storage = Storage(settings, retry_in)
+        listener = Listener(settings, random, report)
+        publisher = Publisher(settings, Encoder(settings.subject_prefix, settings.ce_source), resolve, report)
+        claimer = Claimer(
+            storage,
+            listener,
+            Routes(),
+            report,
+            batch_size=settings.batch_size,
+            batch_bytes=settings.max_in_flight_bytes // BATCHES_IN_HAND,
+            sweep_interval=settings.sweep_interval,
+        )
+        delivery = Delivery(
+            storage,
+            publisher,
+            report,
+            claimer.note,
+            publish_timeout=settings.publish_timeout,
+            max_attempts=settings.max_attempts,
+            block=settings.on_failed == "block",
+        )
+
+        def look_again(first: int) -> None:
+            claimer.lower(first)
+            listener.stir()
+
+        sweeper = Sweeper(
+            storage, look_again, report, interval=settings.sweep_interval, prunes=settings.retention > 0
+        )
+        relay = Relay(claimer, delivery, publisher, listener, report, settings.lease)
+        return cls(storage, listener, publisher, sweeper, relay)
+
+
+async def run_relay(settings: Settings, *, drain: bool = False) -> None:
+    """Run a relay until it is told to stop, or, when draining, until nothing is due any more.
+
+    The first SIGTERM or SIGINT stops claiming and settles what is in hand; a second gives it back at once.
+
+    Raises:
+        Unreachable: draining made no progress for the shutdown timeout.
+        SchemaError: the outbox is missing, or not what this version works with.
+        NotPermitted: the role lacks a right.
+    """
+    report = Narrator(get_logger())
+    parts = _Parts.made_for(settings, report)
+    systemd = Systemd.from_environment()
+    async with parts.storage.opened(), anyio.create_task_group() as tasks:
+        at_once = anyio.CancelScope()
+        tasks.start_soon(_obey_signals, parts.relay, at_once, systemd, report, settings.shutdown_timeout)
+        for run in (parts.publisher.run, parts.listener.run, parts.sweeper.run):
+            tasks.start_soon(run)
+        tasks.start_soon(_feed_watchdog, systemd)
+        if drain:
+            tasks.start_soon(_stop_when_drained, parts.relay, parts.publisher, settings.shutdown_timeout)
+        report("relay.ready", relay=settings.relay_id, schema=settings.schema, stream=settings.stream)
+        systemd.ready("publishing")
+        with at_once:
+            await parts.relay.run()
+        await _farewell(parts.storage.ask_for_scan)
+        report("relay.stopped", settled=parts.relay.progress)
+        tasks.cancel_scope.cancel()
+
+
+async def _obey_signals(
+    relay: Relay, at_once: anyio.CancelScope, systemd: Systemd, report: Report, within: float
+) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for received in signals:
+            report("relay.stopping", signal=received.name, within=within)
+            systemd.stopping("settling what is in hand", within + 5)
+            relay.stop()
+            break
+        with anyio.move_on_after(within * _PATIENCE):
+            async for _ in signals:
+                break
+        at_once.cancel()
+
+
+async def _stop_when_drained(relay: Relay, publisher: Publisher, patience: float) -> None:
+    while not relay.drained.is_set():
+        before = relay.progress
+        with anyio.move_on_after(patience):
+            await relay.drained.wait()
+        if not relay.drained.is_set() and relay.progress == before:
+            reason = publisher.outage or relay.trouble or "events are due, but none got through"
+            raise Unreachable(f"no progress for {patience:g} s: {reason}")
+    relay.stop()
+
+
+async def _feed_watchdog(systemd: Systemd) -> None:
+    """Show that the event loop turns; whether servers are there is none of the watchdog's business."""
+    while systemd.watchdog_interval is not None:
+        systemd.alive()
+        await anyio.sleep(systemd.watchdog_interval)
+
+
+async def _farewell(wake_others: Callable[[], Awaitable[None]]) -> None:
+    """Let other relays look at once for what this one gave back."""
+    with anyio.move_on_after(_FAREWELL_TIMEOUT):
+        try:
+            await wake_others()
+        except OutboxError:
+            return  # PostgreSQL is away: the others find it with their next sweep

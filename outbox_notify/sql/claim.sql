@@ -1,0 +1,211 @@
+-- Claim the oldest due events under a fresh lease, for the relay whose turn it is (see claim_begin.sql).
+--
+-- ordered         whether aggregates keep their order
+-- floor           start here; nothing below is due but what `returned` or `waiting` finds
+-- scan, rows      how many rows to look at, and how many of them to take at most
+-- bytes           stop before the bodies pass this size; the first event is taken whatever its size
+-- max_claims      an event claimed this often without an outcome is taken alone
+-- own             leases of this relay
+-- seen_to         the newest lease known: what is newer, and not own, belongs to another relay
+-- foreign         older leases of other relays that were still held when last looked at
+-- passed_keys     keys passed over below the floor; their later events have to wait
+-- resting         subjects (tenant.type) whose route rests; resting_tenants: tenants that rest as a whole
+-- block           whether a failed event holds back its aggregate
+--
+-- An event is held while an earlier unfinished one of its key is elsewhere: in another relay's hands, tried and
+-- returned, passed over, resting. It need not be sought among events that were never tried: those come first in
+-- the scan. What this relay itself has in hand does not hold: it publishes in order of claims.
+WITH foreign_lease AS MATERIALIZED (
+    SELECT lease_token, ordering_key
+    FROM {schema}.event_outbox
+    WHERE status = 'in_progress' AND lease_token = ANY(%(foreign)s::uuid[])
+    UNION ALL
+    SELECT lease_token, ordering_key
+    FROM {schema}.event_outbox
+    WHERE status = 'in_progress' AND lease_token > %(seen_to)s::uuid AND lease_token <> ALL(%(own)s::uuid[])
+),
+held_key AS MATERIALIZED (
+    SELECT ordering_key FROM foreign_lease WHERE ordering_key IS NOT NULL AND %(ordered)s::boolean
+    UNION
+    SELECT unnest(%(passed_keys)s::bigint[])
+),
+scanned AS MATERIALIZED (
+    SELECT
+        id,
+        tenant_id,
+        CASE WHEN %(ordered)s::boolean THEN ordering_key END AS ordering_key,
+        claims,
+        coalesce(pg_column_size(payload), pg_column_size(payload_bytes)) AS stored,
+        coalesce(pg_column_compression(payload), pg_column_compression(payload_bytes)) IS NOT NULL AS compressed,
+        (cardinality(%(resting)s::text[]) > 0 AND tenant_id || '.' || event_type = ANY(%(resting)s::text[]))
+            OR tenant_id = ANY(%(resting_tenants)s::text[]) AS rests,
+        ordering_key IS NOT NULL AND ordering_key IN (SELECT ordering_key FROM held_key) AS held
+    FROM {schema}.event_outbox
+    WHERE status = 'pending' AND available_at <= created_at AND id >= %(floor)s::bigint
+    ORDER BY id
+    LIMIT %(scan)s::bigint
+),
+reach AS MATERIALIZED (
+    SELECT
+        count(*) < %(scan)s::bigint AS exhausted,
+        coalesce(max(id), %(floor)s::bigint - 1) AS scanned_to
+    FROM scanned
+),
+waiting AS MATERIALIZED (
+    SELECT
+        id,
+        CASE WHEN %(ordered)s::boolean THEN ordering_key END AS ordering_key,
+        claims,
+        coalesce(pg_column_size(payload), pg_column_size(payload_bytes)) AS stored,
+        coalesce(pg_column_compression(payload), pg_column_compression(payload_bytes)) IS NOT NULL AS compressed
+    FROM {schema}.event_outbox AS event
+    WHERE status = 'pending' AND available_at > created_at AND available_at <= now()
+        AND NOT (cardinality(%(resting)s::text[]) > 0 AND tenant_id || '.' || event_type = ANY(%(resting)s::text[]))
+        AND NOT tenant_id = ANY(%(resting_tenants)s::text[])
+        AND (
+            ordering_key IS NULL OR NOT %(ordered)s::boolean
+            -- A schedule waits for what was written before it and has not been reached by the scan.
+            OR ((id <= (SELECT scanned_to FROM reach) OR (SELECT exhausted FROM reach))
+                AND ordering_key NOT IN (SELECT ordering_key FROM held_key)
+                AND NOT EXISTS (
+                    SELECT
+                    FROM {schema}.event_outbox AS earlier
+                    WHERE earlier.status = 'pending'
+                        AND earlier.ordering_key = event.ordering_key
+                        AND (earlier.attempts > 0 OR earlier.last_error IS NOT NULL)
+                        AND earlier.id < event.id
+                        AND earlier.available_at > now()
+                ))
+        )
+    ORDER BY available_at, id
+    LIMIT %(rows)s::bigint
+),
+candidate AS MATERIALIZED (
+    SELECT id, ordering_key, claims, stored, compressed FROM scanned WHERE NOT rests AND NOT held
+    UNION ALL
+    SELECT id, ordering_key, claims, stored, compressed FROM waiting
+),
+-- By key, the first event that is tried and returned, or that rests, and is not taken now: later ones wait.
+barrier AS MATERIALIZED (
+    SELECT ordering_key, min(id) AS id
+    FROM (
+        SELECT key.ordering_key, returned.id
+        FROM (SELECT DISTINCT ordering_key FROM candidate WHERE ordering_key IS NOT NULL) AS key
+        CROSS JOIN LATERAL (
+            SELECT event.id
+            FROM {schema}.event_outbox AS event
+            WHERE event.status = 'pending'
+                AND event.ordering_key = key.ordering_key
+                AND (event.attempts > 0 OR event.last_error IS NOT NULL)
+                AND event.id NOT IN (SELECT id FROM candidate)
+            ORDER BY event.ordering_key, event.id
+            LIMIT 1
+        ) AS returned
+        WHERE EXISTS (
+            SELECT
+            FROM {schema}.event_outbox
+            WHERE status = 'pending' AND ordering_key IS NOT NULL AND (attempts > 0 OR last_error IS NOT NULL)
+        )
+        UNION ALL
+        SELECT key.ordering_key, failed.id
+        FROM (SELECT DISTINCT ordering_key FROM candidate WHERE ordering_key IS NOT NULL) AS key
+        CROSS JOIN LATERAL (
+            SELECT event.id
+            FROM {schema}.event_outbox AS event
+            WHERE event.status = 'failed' AND event.ordering_key = key.ordering_key
+            ORDER BY event.ordering_key, event.id
+            LIMIT 1
+        ) AS failed
+        WHERE %(block)s::boolean
+        UNION ALL
+        SELECT ordering_key, id FROM scanned WHERE rests AND ordering_key IS NOT NULL
+    ) AS obstacle
+    GROUP BY ordering_key
+),
+free AS MATERIALIZED (
+    SELECT
+        candidate.id,
+        candidate.stored,
+        candidate.compressed,
+        row_number() OVER by_id AS row,
+        count(*) FILTER (WHERE candidate.compressed AND candidate.stored > 4096) OVER by_id AS large,
+        count(*) FILTER (WHERE candidate.claims >= %(max_claims)s::int) OVER by_id AS suspects
+    FROM candidate
+    LEFT JOIN barrier USING (ordering_key)
+    WHERE barrier.id IS NULL OR candidate.id < barrier.id
+    WINDOW by_id AS (ORDER BY candidate.id)
+),
+-- What a body weighs in memory. A compressed one has to be opened to know, so only a few large ones are.
+sized AS MATERIALIZED (
+    SELECT
+        id,
+        row,
+        suspects,
+        sum(CASE
+            WHEN NOT compressed THEN stored
+            WHEN stored <= 1024 THEN stored * 8
+            ELSE (
+                SELECT coalesce(octet_length(payload_bytes), octet_length(payload::text))
+                FROM {schema}.event_outbox AS event
+                WHERE event.id = free.id)
+        END) OVER (ORDER BY id) AS bytes
+    FROM free
+    WHERE row = 1 OR (row <= %(rows)s::bigint AND large <= 16 AND suspects = 0)
+),
+-- A cut by rows or bytes falls at one id for all keys, so no key loses an event out of its middle.
+chosen AS MATERIALIZED (
+    SELECT id, suspects
+    FROM sized
+    WHERE row = 1 OR bytes <= %(bytes)s::bigint
+),
+token AS MATERIALIZED (
+    SELECT encode(
+        int8send(nextval('{schema}.event_outbox_lease_seq')) || substring(uuid_send(gen_random_uuid()) FROM 9),
+        'hex')::uuid AS value
+    WHERE EXISTS (SELECT FROM chosen)
+),
+claimed AS (
+    UPDATE {schema}.event_outbox
+    SET status = 'in_progress',
+        claims = claims + 1,
+        lease_token = (SELECT value FROM token),
+        lease_until = clock_timestamp() + %(lease)s::float8 * interval '1 second',
+        claimed_by = %(relay)s::text
+    WHERE id = ANY(ARRAY(SELECT id FROM chosen)) AND status = 'pending'
+    RETURNING id
+),
+-- The scan is done with everything up to here: taken, or passed over and remembered.
+frontier AS MATERIALIZED (
+    SELECT coalesce(
+        (SELECT min(free.id) - 1 FROM free JOIN scanned USING (id) WHERE free.id NOT IN (SELECT id FROM chosen)),
+        (SELECT scanned_to FROM reach)) AS id
+),
+passed AS MATERIALIZED (
+    SELECT tenant_id, ordering_key, min(id) AS id, bool_or(rests) AS rests
+    FROM scanned
+    WHERE id <= (SELECT id FROM frontier) AND id NOT IN (SELECT id FROM chosen)
+    GROUP BY tenant_id, ordering_key
+    ORDER BY min(id)
+    LIMIT %(remember)s::bigint
+)
+SELECT
+    (SELECT value FROM token) AS token,
+    (SELECT count(*) FROM claimed) AS claimed,
+    (SELECT count(*) FROM free) AS free,
+    coalesce((SELECT max(suspects) FROM chosen), 0) > 0 AS suspect,
+    frontier.id AS frontier,
+    reach.exhausted AND NOT EXISTS (SELECT FROM free WHERE id NOT IN (SELECT id FROM chosen)) AS exhausted,
+    ARRAY(SELECT tenant_id::text FROM passed ORDER BY id) AS passed_tenants,
+    ARRAY(SELECT ordering_key FROM passed ORDER BY id) AS passed_keys,
+    ARRAY(SELECT id FROM passed ORDER BY id) AS passed_ids,
+    ARRAY(SELECT rests FROM passed ORDER BY id) AS passed_rests,
+    ARRAY(SELECT DISTINCT lease_token FROM foreign_lease) AS foreign,
+    pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest_transaction,
+    pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next_transaction,
+    extract(epoch FROM (
+        SELECT available_at
+        FROM {schema}.event_outbox
+        WHERE status = 'pending' AND available_at > created_at AND available_at > now() AND available_at < 'infinity'
+        ORDER BY available_at, id
+        LIMIT 1) - now())::float8 AS next_due_in
+FROM frontier, reach

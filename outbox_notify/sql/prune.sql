@@ -1,0 +1,24 @@
+-- Delete published events past retention, walking the primary key: no index on published rows is worth its price
+-- at every publish. Returns where to go on, or null at the end of the table.
+WITH walked AS MATERIALIZED (
+    SELECT id, status, published_at
+    FROM {schema}.event_outbox
+    WHERE id > %(after)s::bigint
+    ORDER BY id
+    LIMIT %(rows)s::bigint
+),
+pruned AS (
+    DELETE FROM {schema}.event_outbox
+    WHERE id = ANY(ARRAY(
+            SELECT id FROM walked
+            WHERE status = 'published' AND published_at < now() - %(retention)s::float8 * interval '1 second'))
+        AND status = 'published'
+    RETURNING id
+)
+SELECT
+    (SELECT count(*) FROM pruned) AS pruned,
+    (SELECT max(id) FROM walked HAVING count(*) = %(rows)s::bigint) AS go_on_after,
+    -- Nothing younger than the first event that is still kept can be past retention.
+    EXISTS (
+        SELECT FROM walked
+        WHERE status = 'published' AND published_at >= now() - %(retention)s::float8 * interval '1 second') AS met_young

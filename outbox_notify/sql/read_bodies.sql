@@ -1,0 +1,18 @@
+-- Read the events of one lease, in write order. Apart from the claim, whose turn must not last until a slow
+-- relay has taken ten megabytes off the wire.
+SELECT
+    id,
+    event_id::text AS event_id,
+    tenant_id::text AS tenant_id,
+    event_type::text AS event_type,
+    aggregate_type::text AS aggregate_type,
+    aggregate_id::text AS aggregate_id,
+    content_type::text AS content_type,
+    nullif(headers, '{{}}')::text AS headers,
+    to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS created_at,
+    ordering_key,
+    attempts,
+    coalesce(payload_bytes, convert_to(payload::text, 'UTF8')) AS body
+FROM {schema}.event_outbox
+WHERE status = 'in_progress' AND lease_token = %(token)s::uuid
+ORDER BY lease_token, id

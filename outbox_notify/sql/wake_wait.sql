@@ -1,0 +1,3 @@
+-- Wait for the wake lock: granted when every writer that skipped its NOTIFY has ended. Never longer than
+-- lock_timeout, since a waiting statement holds a snapshot and stops VACUUM for the whole database.
+SELECT pg_advisory_lock(%(k1)s::int, %(k2)s::int)

@@ -1,0 +1,277 @@
+"""The relay's side of PostgreSQL: claim, read, settle, reclaim, prune."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import IsolationLevel
+from psycopg.rows import class_row, namedtuple_row
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
+
+from outbox_notify.claims import Claim, Wanted
+from outbox_notify.database import connection_parameters, translated
+from outbox_notify.errors import DatabaseUnreachable
+from outbox_notify.frontier import Passed, Scan
+from outbox_notify.messages import ClaimedEvent
+from outbox_notify.outcomes import Failed, Published, Released, Rested, Retry
+from outbox_notify.queries import query
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from uuid import UUID
+
+    from psycopg.sql import Composed
+
+    from outbox_notify.outcomes import Outcome
+    from outbox_notify.settings import Settings
+
+_CONNECTIONS = 4
+_POOL_TIMEOUT = 5.0
+_REMEMBERED = 2500
+# Serialization failure, deadlock, lock not available, query canceled: the statement may simply be run again.
+_RUN_AGAIN = {"40001", "40P01", "55P03", "57014"}
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaimed:
+    """What became of expired leases; `lowest` is the lowest id among them, 0 when there was none."""
+
+    reclaimed: int
+    failed: int
+    lowest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How far a step of pruning came; `go_on_after` is None when there is nothing more to do for now."""
+
+    pruned: int
+    go_on_after: int | None
+
+
+class Storage:
+    """The outbox table, as one relay sees it. Every write after a claim names its lease.
+
+    Args:
+        settings: database, schema, limits and names.
+        retry_in: seconds to wait before the next attempt, given the number of failed ones.
+    """
+
+    def __init__(self, settings: Settings, retry_in: Callable[[int], float]) -> None:
+        self._retry_in = retry_in
+        self._schema = settings.schema
+        self._retention = settings.retention
+        self._limits = {
+            "ordered": settings.ordering == "aggregate",
+            "block": settings.on_failed == "block",
+            "rows": settings.batch_size,
+            "max_claims": settings.max_claims,
+            "lease": settings.lease,
+            "relay": settings.relay_id,
+            "remember": _REMEMBERED,
+        }
+        # A pooler in between cannot be trusted with prepared statements.
+        threshold = 5 if settings.listen_database_url is None else None
+        self._pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]] = AsyncConnectionPool(
+            "",
+            kwargs={
+                "autocommit": True,
+                "prepare_threshold": threshold,
+                **connection_parameters(settings, "relay"),
+            },
+            min_size=1,
+            max_size=_CONNECTIONS,
+            timeout=_POOL_TIMEOUT,
+            reconnect_timeout=_POOL_TIMEOUT,
+            configure=_configure,
+            open=False,
+        )
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Hold the connections open; nothing is reached for until it is needed."""
+        await self._pool.open(wait=False)
+        try:
+            yield
+        finally:
+            await self._pool.close(timeout=2.0)
+
+    async def claim(self, wanted: Wanted) -> Claim:
+        """Take a lease on a batch of due events.
+
+        Raises:
+            OutboxError: PostgreSQL cannot be reached, or refuses.
+        """
+        parameters = {**self._limits, **{name: getattr(wanted, name) for name in Wanted.__slots__}}
+
+        async def statements(conn: psycopg.AsyncConnection[Any]) -> Any:
+            async with conn.pipeline(), conn.transaction():
+                await conn.execute(self._query("claim_begin"))
+                cursor = conn.cursor(row_factory=namedtuple_row, binary=True)
+                await cursor.execute(self._query("claim"), parameters)
+            return await cursor.fetchone()
+
+        row = await self._run(statements)
+        return _claim(row, wanted.floor)
+
+    async def read(self, token: UUID) -> list[ClaimedEvent]:
+        """Return the events under a lease, in write order.
+
+        Raises:
+            OutboxError: PostgreSQL cannot be reached, or refuses.
+        """
+
+        async def statements(conn: psycopg.AsyncConnection[Any]) -> list[ClaimedEvent]:
+            cursor = conn.cursor(row_factory=class_row(ClaimedEvent), binary=True)
+            await cursor.execute(self._query("read_bodies"), {"token": token})
+            return await cursor.fetchall()
+
+        events: list[ClaimedEvent] = await self._run(statements)
+        return events
+
+    async def settle(self, token: UUID, outcomes: Mapping[ClaimedEvent, Outcome]) -> int:
+        """Write what became of the events of a lease.
+
+        Returns:
+            How many of them were no longer under the lease: overtaken, and left alone.
+
+        Raises:
+            OutboxError: PostgreSQL cannot be reached, or refuses; nothing was written.
+        """
+        kinds = self._by_kind(outcomes)
+
+        async def statements(conn: psycopg.AsyncConnection[Any]) -> int:
+            async with conn.pipeline(), conn.transaction():
+                await conn.execute(self._query("settle_begin"))
+                cursors = [
+                    await conn.execute(self._query(name), {"token": token, **columns}, binary=True)
+                    for name, columns in kinds
+                ]
+            return sum([row[0] for cursor in cursors if (row := await cursor.fetchone())])
+
+        written: int = await self._run(statements)
+        return len(outcomes) - written
+
+    async def release(self, token: UUID, reason: str) -> int:
+        """Give back whatever is still under a lease; return how many events that was.
+
+        Raises:
+            OutboxError: PostgreSQL cannot be reached, or refuses.
+        """
+        row = await self._one("release", token=token, reason=reason)
+        return int(row.count)
+
+    async def reclaim(self, rows: int) -> Reclaimed:
+        """Take over expired leases, at most `rows` events of them.
+
+        Raises:
+            OutboxError: PostgreSQL cannot be reached, or refuses.
+        """
+        row = await self._one("reclaim", rows=rows, max_claims=self._limits["max_claims"])
+        return Reclaimed(row.reclaimed, row.failed, row.lowest)
+
+    async def prune(self, after: int, rows: int) -> Pruned:
+        """Delete published events past retention among the next `rows` rows after an id.
+
+        Raises:
+            OutboxError: PostgreSQL cannot be reached, or refuses.
+        """
+        row = await self._one("prune", after=after, rows=rows, retention=self._retention)
+        return Pruned(row.pruned, None if row.met_young else row.go_on_after)
+
+    async def ask_for_scan(self) -> None:
+        """Wake sleeping relays for a look at the whole table.
+
+        Raises:
+            OutboxError: PostgreSQL cannot be reached, or refuses.
+        """
+        await self._one("notify_scan")
+
+    async def _one(self, name: str, **parameters: object) -> Any:
+        async def statements(conn: psycopg.AsyncConnection[Any]) -> Any:
+            async with conn.pipeline(), conn.transaction():
+                await conn.execute(self._query("settle_begin"))
+                cursor = conn.cursor(row_factory=namedtuple_row)
+                await cursor.execute(self._query(name), parameters)
+            return await cursor.fetchone()
+
+        return await self._run(statements)
+
+    async def _run(self, statements: Callable[[psycopg.AsyncConnection[Any]], Any]) -> Any:
+        """Run statements on a connection of the pool; again when the server says that this may help."""
+        tries = 0
+        with translated():
+            while True:
+                tries += 1
+                try:
+                    async with self._pool.connection() as conn:
+                        return await statements(conn)
+                except (PoolTimeout, PoolClosed) as error:
+                    raise DatabaseUnreachable(f"PostgreSQL: no connection: {error}") from None
+                except psycopg.Error as error:
+                    if error.sqlstate not in _RUN_AGAIN or tries == _TRIES:
+                        raise
+
+    def _query(self, name: str) -> Composed:
+        return query(name, self._schema)
+
+    def _by_kind(self, outcomes: Mapping[ClaimedEvent, Outcome]) -> list[tuple[str, dict[str, list[Any]]]]:
+        """Return, for each kind of outcome that occurs, its statement and the columns of its parameters."""
+        published: list[int] = []
+        retried: list[tuple[int, float, str]] = []
+        released: list[tuple[int, str]] = []
+        failed: list[tuple[int, str, int]] = []
+        for event, outcome in outcomes.items():
+            match outcome:
+                case Published():
+                    published.append(event.id)
+                case Retry(reason):
+                    retried.append((event.id, self._retry_in(event.attempts + 1), _shortened(reason)))
+                case Released(reason) | Rested(_, reason):
+                    released.append((event.id, _shortened(reason)))
+                case Failed(reason, counted):
+                    failed.append((event.id, _shortened(reason), int(counted)))
+        how = "settle_deleted" if self._retention == 0 else "settle_published"
+        kinds = [
+            (how, {"ids": published}),
+            ("settle_retried", _columns(retried, "ids", "delays", "reasons")),
+            ("settle_released", _columns(released, "ids", "reasons")),
+            ("settle_failed", _columns(failed, "ids", "reasons", "counted")),
+        ]
+        return [(name, columns) for name, columns in kinds if columns["ids"]]
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], *names: str) -> dict[str, list[Any]]:
+    return {name: [row[place] for row in rows] for place, name in enumerate(names)}
+
+
+def _shortened(reason: str) -> str:
+    return reason if len(reason) <= 500 else reason[:497] + "..."
+
+
+async def _configure(conn: psycopg.AsyncConnection[Any]) -> None:
+    await conn.set_isolation_level(IsolationLevel.READ_COMMITTED)
+
+
+def _claim(row: Any, start: int) -> Claim:
+    passed = [
+        Passed(tenant, key, first, rests)
+        for tenant, key, first, rests in zip(
+            row.passed_tenants, row.passed_keys, row.passed_ids, row.passed_rests, strict=True
+        )
+    ]
+    scan = Scan(
+        start,
+        row.frontier,
+        row.free,
+        row.exhausted,
+        passed,
+        len(passed) < _REMEMBERED,
+        row.oldest_transaction,
+        row.next_transaction,
+    )
+    return Claim(row.token, row.claimed, row.suspect, scan, list(row.foreign), row.next_due_in)

@@ -1,0 +1,148 @@
+"""The wake lock: held, or asked for, while the relay sleeps. On a connection of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import psycopg
+from psycopg import sql
+
+from outbox_notify.database import translated
+from outbox_notify.queries import query
+from outbox_notify.wakeup import Arm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HEARTBEAT = 2.0
+_RELEASE_TIMEOUT = 2.0
+_LOCK_NOT_AVAILABLE, _QUERY_CANCELED = "55P03", "57014"
+
+
+class WakeLock:
+    """Asks for the lock when it is wanted, and lets go of it when it is not.
+
+    One task runs it and alone uses the connection; the others only say what they want.
+
+    Args:
+        schema: of the outbox.
+        keep: hold it for ever once granted, for OUTBOX_WAKE=always.
+        on_change: called when the lock was granted, lost, or found taken.
+    """
+
+    def __init__(self, schema: str, *, keep: bool, on_change: Callable[[Arm], None]) -> None:
+        self._schema = schema
+        self._keep = keep
+        self._on_change = on_change
+        self._wanted = keep
+        self._changed = anyio.Event()
+        self._free = anyio.Event()
+        self._conn: psycopg.AsyncConnection[Any] | None = None
+        self.arm = Arm.OFF
+
+    def want(self) -> None:
+        """Ask for the lock: the relay is about to sleep."""
+        if not self._wanted:
+            self._wanted = True
+            self._changed.set()
+
+    async def release(self) -> None:
+        """Let go of the lock, or withdraw the request: the relay has work. Returns when writers are free of it."""
+        if self._keep or not self._wanted:
+            return
+        self._wanted = False
+        if self.arm in (Arm.OFF, Arm.SPARE) or self._conn is None:
+            return
+        self._free = anyio.Event()
+        self._changed.set()
+        if self.arm is Arm.ASKED:
+            await self._conn.cancel_safe(timeout=_RELEASE_TIMEOUT)
+        with anyio.move_on_after(_RELEASE_TIMEOUT):
+            await self._free.wait()
+
+    async def run(self, conn: psycopg.AsyncConnection[Any], keys: dict[str, int]) -> None:
+        """Serve requests on a connection until it breaks.
+
+        Args:
+            conn: direct, in autocommit mode, with the settings of `sql/wake_session.sql`.
+            keys: `k1` and `k2` of the lock.
+
+        Raises:
+            OutboxError: the connection is lost, and the lock with it.
+        """
+        self._conn = conn
+        try:
+            with translated("PostgreSQL (wake lock)"):
+                while True:
+                    await self._step(conn, keys)
+        finally:
+            self._conn = None
+            self._become(Arm.OFF)
+            self._free.set()
+
+    async def _step(self, conn: psycopg.AsyncConnection[Any], keys: dict[str, int]) -> None:
+        self._changed = anyio.Event()
+        if self._wanted and self.arm is not Arm.HELD:
+            if await self._ask(conn, keys):
+                self._become(Arm.HELD)
+            if self.arm is not Arm.SPARE:
+                return
+        elif not self._wanted and self.arm is not Arm.OFF:
+            await self._persist(conn, self._query("wake_release"))
+            self._become(Arm.OFF)
+            self._free.set()
+            return
+        if not await self._idle(conn) and self.arm is not Arm.SPARE:
+            await self._persist(conn, sql.SQL("SELECT 1"))
+
+    async def _ask(self, conn: psycopg.AsyncConnection[Any], keys: dict[str, int]) -> bool:
+        cursor = await self._persist(conn, self._query("wake_try"), keys)
+        granted, taken = await cursor.fetchone() or (False, False)
+        if granted or taken:
+            if taken:
+                self._become(Arm.SPARE)
+            return bool(granted)
+        self._become(Arm.ASKED)
+        try:
+            await conn.execute(self._query("wake_wait"), keys)
+        except psycopg.Error as error:
+            if error.sqlstate not in (_LOCK_NOT_AVAILABLE, _QUERY_CANCELED):
+                raise
+            return False
+        return True
+
+    async def _idle(self, conn: psycopg.AsyncConnection[Any]) -> bool:
+        """Wait for a change of mind, or something unasked on the socket; return whether it was the first."""
+        with anyio.move_on_after(HEARTBEAT):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_cancel_when_readable, conn.fileno(), tasks.cancel_scope)
+                await self._changed.wait()
+                tasks.cancel_scope.cancel()
+        return self._changed.is_set()
+
+    async def _persist(
+        self,
+        conn: psycopg.AsyncConnection[Any],
+        statement: sql.SQL | sql.Composed,
+        parameters: dict[str, int] | None = None,
+    ) -> psycopg.AsyncCursor[Any]:
+        """Run a statement, again when a cancellation that was meant for the wait before it comes late."""
+        try:
+            return await conn.execute(statement, parameters)
+        except psycopg.errors.QueryCanceled:
+            return await conn.execute(statement, parameters)
+
+    def _become(self, arm: Arm) -> None:
+        if arm is not self.arm:
+            self.arm = arm
+            self._on_change(arm)
+
+    def _query(self, name: str) -> sql.Composed:
+        return query(name, self._schema)
+
+
+async def _cancel_when_readable(socket: int, scope: anyio.CancelScope) -> None:
+    """End the idle wait early: an idle connection becomes readable when it breaks."""
+    await anyio.wait_readable(socket)
+    scope.cancel()
