@@ -1,0 +1,7 @@
+-- The table with its indexes. Its number of rows is the planner's estimate, null before the first VACUUM or ANALYZE:
+-- published rows have no index to count them by.
+SELECT
+    pg_total_relation_size(oid) AS bytes,
+    CASE WHEN reltuples >= 0 THEN reltuples::bigint END AS rows_estimate
+FROM pg_catalog.pg_class
+WHERE oid = '{schema}.event_outbox'::regclass
