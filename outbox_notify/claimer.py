@@ -94,9 +94,10 @@ class Claimer:
         """Look again from an id on: something there was given back."""
         self._frontier.lower(first)
 
-    def settled(self, token: UUID, outcomes: Mapping[ClaimedEvent, Outcome]) -> None:
-        """Take in that a batch is settled: look again where something came back, or came free by it."""
+    def settled(self, token: UUID, outcomes: Mapping[ClaimedEvent, Outcome]) -> bool:
+        """Take in that a batch is settled; return whether something came back, or came free by it."""
         self._leases.own.discard(token)
+        before = self._frontier.frontier
         returned = [event.id for event, outcome in outcomes.items() if isinstance(outcome, Released | Rested)]
         if returned:
             self._frontier.lower(min(returned))
@@ -104,6 +105,7 @@ class Claimer:
             for event in outcomes:
                 if event.ordering_key is not None:
                     self._frontier.settled(event.ordering_key)
+        return self._frontier.frontier < before
 
     def note(self, event: ClaimedEvent, outcome: Outcome) -> None:
         """Let a route rest, or end its rest, by what became of an event."""

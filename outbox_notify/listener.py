@@ -158,8 +158,7 @@ class Listener:
             self.stir()
 
     def _lost(self, reason: BaseException) -> None:
-        if self.listening:
-            self._report("wake.lost", reason=str(reason))
+        self._report("wake.lost", reason=str(reason))
         self.listening = False
         self.stir()
 

@@ -8,7 +8,7 @@ import anyio
 
 from outbox_notify.batches import Batch
 from outbox_notify.errors import NotPermitted, OutboxError, SchemaError
-from outbox_notify.outcomes import Failed, Published
+from outbox_notify.outcomes import Failed, Published, Released
 from outbox_notify.retry import Backoff
 
 if TYPE_CHECKING:
@@ -35,10 +35,19 @@ class Relay:
         wake: what the relay sleeps on.
         report: takes notes.
         lease: how long a claim holds, seconds.
+        draining: whether somebody waits for `drained`.
     """
 
     def __init__(
-        self, claimer: Claimer, delivery: Delivery, sender: Sender, wake: Wake, report: Report, lease: float
+        self,
+        claimer: Claimer,
+        delivery: Delivery,
+        sender: Sender,
+        wake: Wake,
+        report: Report,
+        *,
+        lease: float,
+        draining: bool = False,
     ) -> None:
         self._claimer = claimer
         self._delivery = delivery
@@ -46,10 +55,13 @@ class Relay:
         self._wake = wake
         self._report = report
         self._lease = lease
+        self._draining = draining
         self._slots = anyio.Semaphore(BATCHES_IN_HAND)
         self._may_wait = anyio.CancelScope()
         self._stopping = False
         self._proven = False
+        self._given_back = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
+        self._patience = 0.0
         self.drained = anyio.Event()
         self.progress = 0
         self.trouble: str | None = None
@@ -76,6 +88,8 @@ class Relay:
 
     async def _pass(self, batches: TaskGroup) -> None:
         """Claim once, and start what was claimed on its way; then rest, unless there is more."""
+        if self._patience:
+            await self._wait(anyio.sleep, self._patience)
         if not (await self._wait(self._sender.wait_ready) and await self._wait(self._slots.acquire)):
             return
         began = anyio.current_time()
@@ -102,11 +116,20 @@ class Relay:
     async def _carry(self, batch: Batch) -> None:
         try:
             outcomes = await self._delivery.carry(batch)
-            self._claimer.settled(batch.token, outcomes)
             self.progress += sum(isinstance(outcome, Published | Failed) for outcome in outcomes.values())
+            self._slow_down(nothing_moved=all(isinstance(outcome, Released) for outcome in outcomes.values()))
+            if self._claimer.settled(batch.token, outcomes) or self._draining:
+                self._wake.stir()
         finally:
             self._slots.release()
-            self._wake.stir()
+
+    def _slow_down(self, *, nothing_moved: bool) -> None:
+        """Claim more slowly while everything comes back: what is in the way is nobody's fault and needs time."""
+        if nothing_moved:
+            self._patience = self._given_back.next()
+        else:
+            self._given_back.reset()
+            self._patience = 0.0
 
     async def _carry_alone(self, batch: Batch) -> None:
         """Carry an event that has crashed relays with nothing else in hand, so that no other is blamed for it."""

@@ -46,7 +46,7 @@ class _Parts:
     relay: Relay
 
     @classmethod
-    def made_for(cls, settings: Settings, report: Report) -> Self:
+    def made_for(cls, settings: Settings, report: Report, *, draining: bool) -> Self:
         random = SystemRandom()
 
         def retry_in(attempt: int) -> float:
@@ -84,7 +84,7 @@ class _Parts:
         sweeper = Sweeper(
             storage, look_again, report, interval=settings.sweep_interval, prunes=settings.retention > 0
         )
-        relay = Relay(claimer, delivery, publisher, listener, report, settings.lease)
+        relay = Relay(claimer, delivery, publisher, listener, report, lease=settings.lease, draining=draining)
         return cls(storage, listener, publisher, sweeper, relay)
 
 
@@ -99,7 +99,7 @@ async def run_relay(settings: Settings, *, drain: bool = False) -> None:
         NotPermitted: the role lacks a right.
     """
     report = Narrator(get_logger())
-    parts = _Parts.made_for(settings, report)
+    parts = _Parts.made_for(settings, report, draining=drain)
     systemd = Systemd.from_environment()
     async with parts.storage.opened(), anyio.create_task_group() as tasks:
         at_once = anyio.CancelScope()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -57,7 +58,9 @@ class WakeLock:
         self._free = anyio.Event()
         self._changed.set()
         if self.arm is Arm.ASKED:
-            await self._conn.cancel_safe(timeout=_RELEASE_TIMEOUT)
+            # When the connection is breaking, the lock is free without us.
+            with contextlib.suppress(psycopg.Error, OSError):
+                await self._conn.cancel_safe(timeout=_RELEASE_TIMEOUT)
         with anyio.move_on_after(_RELEASE_TIMEOUT):
             await self._free.wait()
 
