@@ -86,25 +86,26 @@ class Status:
     table: Table
 
 
-def read_status(conn: psycopg.Connection, schema: str) -> Status:
+def read_status(conn: psycopg.Connection, schema: str, *, timeout: float = 10) -> Status:
     """Look at the outbox; takes well under a second with millions of events in it.
 
     Args:
         conn: in autocommit mode.
         schema: where the outbox is.
+        timeout: seconds that counting may take.
 
     Raises:
         SchemaError: there is no outbox.
         NotPermitted: the role may not read it.
-        OutboxError: counting took longer than 10 seconds.
+        OutboxError: counting took longer.
     """
     with translated(), conn.transaction():
-        conn.execute(query("status_begin", schema))
+        conn.execute(query("status_begin", schema), {"timeout": f"{timeout * 1000:.0f}ms"})
         try:
             [counts] = _rows(conn, Counts, "status", schema)
             relays = _rows(conn, RelayShare, "status_relays", schema)
         except psycopg.errors.QueryCanceled as error:
-            raise OutboxError(_TOO_SLOW.format(schema=schema)) from error
+            raise OutboxError(_TOO_SLOW.format(timeout=timeout, schema=schema)) from error
         [table] = _rows(conn, Table, "status_table", schema)
     return Status(
         schema=schema,
@@ -118,7 +119,7 @@ def read_status(conn: psycopg.Connection, schema: str) -> Status:
 
 
 _TOO_SLOW = (
-    "counting the events took longer than 10 s; if that lasts, see whether autovacuum keeps up with"
+    "counting the events took longer than {timeout:g} s; if that lasts, see whether autovacuum keeps up with"
     " {schema}.event_outbox, and who holds a transaction open (pg_stat_activity)"
 )
 

@@ -1,7 +1,7 @@
 -- Settings of one look at the backlog, local to its transaction: only index-only scans are quick enough to count
 -- millions, and no look may become a burden.
 SELECT
-    set_config('statement_timeout', '10s', true),
+    set_config('statement_timeout', %(timeout)s, true),
     set_config('enable_seqscan', 'off', true),
     set_config('enable_bitmapscan', 'off', true),
     set_config('jit', 'off', true)

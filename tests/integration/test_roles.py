@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import subprocess
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -13,15 +11,14 @@ from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 
 from outbox_notify import Event, emit
-from outbox_notify.embedded.binaries import postgres_installation
 from outbox_notify.migrate import migrate_up, schema_version
+from tests.support.roles import grant_roles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
 
-ROLES_SQL = Path(__file__).parents[2] / "deploy" / "roles.sql"
 SCHEMA = "warehouse"
 INSERT = "INSERT INTO warehouse.event_outbox (tenant_id, event_type, payload) VALUES ('t', 'a.b', '{}')"
 
@@ -109,17 +106,9 @@ def owner(empty_database: str, postgres_version: int) -> Iterator[psycopg.Connec
     """Connection of the owner to a migrated schema; each role exists and one event is in the outbox."""
     with psycopg.connect(empty_database, autocommit=True) as conn:
         migrate_up(conn, SCHEMA)
-        grant_roles(empty_database, postgres_version)
+        grant_roles(empty_database, SCHEMA, postgres_version)
         conn.execute(INSERT.encode())
         yield conn
-
-
-def grant_roles(url: str, version: int) -> None:
-    psql = postgres_installation(version) / "bin" / "psql"
-    names = [f"--set={role}=outbox_{role}" for role in ("writer", "relay", "operator")]
-    command = [str(psql), "--no-psqlrc", f"--set=schema={SCHEMA}", *names, "--file", str(ROLES_SQL), url]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @contextmanager
@@ -203,7 +192,7 @@ def test_rights_that_were_revoked_from_everyone_are_granted(
     with acting_as(owner, "writer"), pytest.raises(InsufficientPrivilege):
         owner.execute(INSERT.encode())
 
-    grant_roles(empty_database, postgres_version)
+    grant_roles(empty_database, SCHEMA, postgres_version)
     test_writer_emits_with_every_field(owner)
     test_writer_wakes_a_waiting_relay(owner, empty_database)
     test_role_may_do_its_work(owner, "operator")
@@ -213,7 +202,7 @@ def test_running_the_file_again_takes_back_what_was_granted_by_hand(
     owner: psycopg.Connection, empty_database: str, postgres_version: int
 ) -> None:
     owner.execute("GRANT SELECT, UPDATE ON warehouse.event_outbox TO outbox_writer")
-    grant_roles(empty_database, postgres_version)
+    grant_roles(empty_database, SCHEMA, postgres_version)
     with acting_as(owner, "writer"):
         owner.execute(INSERT.encode())
         with pytest.raises(InsufficientPrivilege):

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from outbox_notify.errors import OutboxError, SchemaError
+from outbox_notify.migrate import LATEST
+from outbox_notify.queries import query
+from outbox_notify.status import read_status
+from tests.support.events import age, put, put_failed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
+
+
+@pytest.fixture
+def conn(database: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database, autocommit=True) as connection:
+        yield connection
+
+
+def schedule(conn: psycopg.Connection, row_id: int, delay: str) -> None:
+    conn.execute("UPDATE event_outbox SET available_at = now() + %s::interval WHERE id = %s", [delay, row_id])
+
+
+def claim(conn: psycopg.Connection, row_id: int, relay: str, lease: str = "30 seconds") -> None:
+    conn.execute(
+        "UPDATE event_outbox SET status = 'in_progress', lease_token = %s,"
+        " lease_until = now() + %s::interval, claimed_by = %s WHERE id = %s",
+        [uuid4(), lease, relay, row_id],
+    )
+
+
+def test_empty_outbox_has_no_backlog_and_no_age(conn: psycopg.Connection) -> None:
+    status = read_status(conn, "public")
+    counts = status.counts
+    assert (counts.pending, counts.scheduled, counts.in_progress, counts.failed) == (0, 0, 0, 0)
+    assert counts.oldest_pending_age_seconds == 0
+    assert status.relays == []
+    assert status.schema_version == status.latest_version == LATEST
+    assert status.table.bytes > 0
+
+
+def test_each_event_is_counted_in_its_state(conn: psycopg.Connection) -> None:
+    put(conn)
+    put(conn, status="published")
+    put_failed(conn)
+    claim(conn, put(conn), "relay-1")
+    schedule(conn, put(conn), "1 hour")
+    put(conn, available_at="infinity")
+    schedule(conn, put(conn, attempts=1, last_error="no good"), "1 minute")
+    late = put(conn)
+    age(conn, late, "1 hour")
+    schedule(conn, late, "-1 minute")
+    counts = read_status(conn, "public").counts
+    assert (counts.pending, counts.scheduled, counts.retrying) == (2, 3, 1)
+    assert (counts.in_progress, counts.failed) == (1, 1)
+
+
+def test_age_counts_from_when_the_oldest_could_have_gone(conn: psycopg.Connection) -> None:
+    age(conn, put(conn), "1 minute")
+    assert read_status(conn, "public").counts.oldest_pending_age_seconds == pytest.approx(60, abs=5)
+    scheduled = put(conn)
+    age(conn, scheduled, "1 day")
+    schedule(conn, scheduled, "-1 hour")
+    assert read_status(conn, "public").counts.oldest_pending_age_seconds == pytest.approx(3600, abs=5)
+
+
+def test_events_that_may_not_go_yet_have_no_age(conn: psycopg.Connection) -> None:
+    scheduled, failed = put(conn), put_failed(conn)
+    age(conn, scheduled, "1 day")
+    schedule(conn, scheduled, "1 hour")
+    age(conn, failed, "1 day")
+    assert read_status(conn, "public").counts.oldest_pending_age_seconds == 0
+
+
+def test_relays_are_listed_with_what_they_hold(conn: psycopg.Connection) -> None:
+    claim(conn, put(conn), "relay-1")
+    claim(conn, put(conn), "relay-1", "20 seconds")
+    claim(conn, put(conn), "relay-2", "-5 seconds")
+    first, second = read_status(conn, "public").relays
+    assert (first.relay, first.in_progress, second.relay, second.in_progress) == ("relay-1", 2, "relay-2", 1)
+    assert first.lease_left_seconds == pytest.approx(20, abs=5)
+    assert second.lease_left_seconds < 0
+
+
+def test_counting_reads_indexes_only(conn: psycopg.Connection) -> None:
+    conn.execute(
+        "INSERT INTO event_outbox (tenant_id, event_type, payload, status)"
+        " SELECT 'acme', 'stock.moved', '{}', CASE WHEN n % 2 = 0 THEN 'failed' ELSE 'pending' END"
+        " FROM generate_series(1, 20000) AS n"
+    )
+    conn.execute("VACUUM ANALYZE event_outbox")
+    with conn.transaction():
+        conn.execute(query("status_begin", "public"), {"timeout": "10s"})
+        explain = b"EXPLAIN (FORMAT TEXT) " + query("status", "public").as_bytes(conn)
+        plan = "\n".join(line for (line,) in conn.execute(explain))
+    for index in ("due", "waiting", "leased", "failed"):
+        assert f"Index Only Scan using event_outbox_{index} on" in plan
+    assert "Seq Scan" not in plan
+    assert "Sort" not in plan
+
+
+def test_looking_leaves_the_session_as_it_was(conn: psycopg.Connection) -> None:
+    read_status(conn, "public")
+    assert conn.execute("SHOW statement_timeout").fetchone() == ("0",)
+    assert conn.execute("SHOW enable_seqscan").fetchone() == ("on",)
+
+
+def test_look_that_takes_too_long_says_what_to_see_to(conn: psycopg.Connection, database: str) -> None:
+    put(conn)
+    with psycopg.connect(database) as blocker:
+        blocker.execute("LOCK TABLE event_outbox")
+        with pytest.raises(OutboxError, match="autovacuum"):
+            read_status(conn, "public", timeout=0.05)
+
+
+def test_database_without_outbox_says_what_to_do(empty_database: str) -> None:
+    with (
+        psycopg.connect(empty_database, autocommit=True) as conn,
+        pytest.raises(SchemaError, match="migrate"),
+    ):
+        read_status(conn, "public")
