@@ -129,9 +129,11 @@ def _text(look: Status | DatabaseUnreachable) -> str:
     if isinstance(look, Exception):
         return one_line(str(look))
     counts = look.counts
+    oldest = f"due; the oldest for {counts.oldest_pending_age_seconds:.1f} s"
+    retries = f"not due yet; retries among them: {counts.retrying:,}"
     lines = [
-        ("pending", counts.pending, f"due; the oldest for {counts.oldest_pending_age_seconds:.1f} s"),
-        ("scheduled", counts.scheduled, f"not due yet; retries among them: {counts.retrying:,}"),
+        ("pending", counts.pending, oldest if counts.pending else ""),
+        ("scheduled", counts.scheduled, retries if counts.scheduled else ""),
         ("in progress", counts.in_progress, ", ".join(_shares(look))),
         ("failed", counts.failed, "see outbox-notify failed list" if counts.failed else ""),
     ]
