@@ -66,10 +66,12 @@ class StreamReader:
         await self._stream.subscribe(SUBJECTS, stream=STREAM, ordered_consumer=True, cb=receive)
 
     async def read_all(self) -> list[Message]:
-        """Return what the stream holds now, in its order."""
+        """Return what the stream holds now, from its first message on, in the order of its sequence."""
         held = (await self._stream.stream_info(STREAM)).state.messages
         subscription = await self._stream.subscribe(SUBJECTS, stream=STREAM, ordered_consumer=True)
-        return [_read(await subscription.next_msg(timeout=_TIMEOUT)) for _ in range(held)]
+        received = [await subscription.next_msg(timeout=_TIMEOUT) for _ in range(held)]
+        received.sort(key=lambda message: message.metadata.sequence.stream)
+        return [_read(message) for message in received]
 
 
 async def _ignore(_error: Exception) -> None:
