@@ -86,6 +86,8 @@ def command_process(tmp_path: Path) -> Iterator[Callable[..., CommandProcess]]:
     yield start
     for process in started:
         process.kill()
+        # Shown when the test fails.
+        print(f"--- {process.output.name}\n{process.text}")  # noqa: T201
 
 
 @pytest.fixture

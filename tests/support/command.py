@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,6 +81,16 @@ class CommandProcess:
     def text(self) -> str:
         """What it has written so far."""
         return self.output.read_text(encoding="utf-8", errors="replace")
+
+    def records(self, event: str) -> list[dict[str, Any]]:
+        """Return the log lines of one kind that it has written so far, such as `lease.expired`."""
+        lines = (line for line in self.text.splitlines() if line.startswith("{") and line.endswith("}"))
+        return [record for record in map(json.loads, lines) if record.get("event") == event]
+
+    def wait_for_record(self, event: str, timeout: float = 30) -> dict[str, Any]:
+        """Return the first log line of one kind, once there is one."""
+        self.wait_for(f'"event": "{re.escape(event)}".*}}$', timeout)
+        return self.records(event)[0]
 
     def wait_for(self, pattern: str, timeout: float = 30) -> re.Match[str]:
         """Return the match once the output holds the pattern; fail when the command ends or is too slow."""
