@@ -1,0 +1,36 @@
+"""What the fault cases watch with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from tests.support.ages import Ages
+from tests.support.stream import spying
+from tests.support.wake import WakeView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from outbox_notify.embedded import EmbeddedNats
+
+
+@pytest.fixture
+def conn(database: str) -> Iterator[psycopg.Connection]:
+    """A connection of the test's own, in autocommit mode."""
+    with psycopg.connect(database, autocommit=True) as conn:
+        yield conn
+
+
+@pytest.fixture
+def wake(conn: psycopg.Connection) -> WakeView:
+    return WakeView(conn)
+
+
+@pytest.fixture
+def ages(nats_server: EmbeddedNats) -> Iterator[Ages]:
+    """How old events are when they pass."""
+    with spying(nats_server.url) as spy:
+        yield Ages(spy)
