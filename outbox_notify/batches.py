@@ -20,15 +20,24 @@ class Batch:
 
     Args:
         token: the lease.
+        claimed: number of events under it.
         expires_at: when the lease ends at the earliest, on the monotonic clock.
         alone: whether its event has crashed relays before, and must be published with nothing else in hand.
+        number: its place among all batches of this relay, from 1.
+        may_enter: set once every batch claimed before it has entered the lanes.
+        entered: set once it has entered them itself.
+        done: set once every event has its outcome.
     """
 
     token: UUID
+    claimed: int
     expires_at: float
     alone: bool = False
     tickets: list[Ticket] = field(default_factory=list)
     under_way: int = 0
+    number: int = 0
+    may_enter: anyio.Event = field(default_factory=anyio.Event)
+    entered: anyio.Event = field(default_factory=anyio.Event)
     done: anyio.Event = field(default_factory=anyio.Event)
 
     def hold(self, events: list[ClaimedEvent]) -> None:

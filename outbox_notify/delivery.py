@@ -37,6 +37,7 @@ class Delivery:
         note: told what became of each event, as soon as it is known.
         publish_timeout: how long to wait for the acks of a batch, seconds.
         max_attempts: counted failures after which an event fails.
+        ordered: whether aggregates keep their order.
         block: whether a failed event holds back its aggregate.
     """
 
@@ -49,6 +50,7 @@ class Delivery:
         *,
         publish_timeout: float,
         max_attempts: int,
+        ordered: bool,
         block: bool,
     ) -> None:
         self._outbox = outbox
@@ -57,19 +59,38 @@ class Delivery:
         self._note = note
         self._publish_timeout = publish_timeout
         self._max_attempts = max_attempts
-        self._lanes = Lanes(block=block)
+        self._lanes = Lanes(ordered=ordered, block=block)
+        self._last_number = 0
+        self._unknown_before = 0
+        self._last_entered = anyio.Event()
+        self._last_entered.set()
         self._outgoing: deque[Ticket] = deque()
         self._outgoing_ready = anyio.Event()
 
+    def claiming(self) -> None:
+        """Take in that a claim begins: it sees in the table what is settled by now."""
+        self._lanes.claiming()
+
+    def line_up(self, batch: Batch) -> None:
+        """Give a batch its place behind those that were claimed before it; call it before the next claim."""
+        batch.number = self._last_number = self._lanes.line_up()
+        batch.may_enter, self._last_entered = self._last_entered, batch.entered
+
     async def carry(self, batch: Batch) -> Mapping[ClaimedEvent, Outcome]:
-        """Publish the events of a batch and settle it; return what became of them."""
+        """Publish the events of a batch and settle it; return what became of them.
+
+        Batches enter the lanes in the order of `line_up`, however long each takes to be read.
+        """
         try:
-            batch.hold(await self._read(batch))
-            self._dispatch(self._lanes.admit(batch.tickets))
+            events = await self._read(batch)
+            await batch.may_enter.wait()
+            batch.hold(events)
+            self._enter(batch)
+            batch.entered.set()
             await self._wait_for_answers(batch)
         finally:
-            with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _SETTLE_ON_STOP) as scope:
-                scope.shield = True
+            batch.entered.set()
+            with anyio.CancelScope(deadline=anyio.current_time() + _SETTLE_ON_STOP, shield=True):
                 await self._settle(batch)
         return batch.outcomes
 
@@ -89,6 +110,19 @@ class Delivery:
         if isinstance(outcome, Retry) and ticket.event.attempts + 1 >= self._max_attempts:
             outcome = Failed(outcome.reason, counted=True)
         self._dispatch(self._lanes.resolve(ticket, outcome))
+
+    def _enter(self, batch: Batch) -> None:
+        """Let the events of a batch into the lanes, unless it is unknown what stands before them.
+
+        An event that was claimed and could not be read, or was overtaken before that, holds back its aggregate,
+        and nobody here knows which that is. So all that was claimed while it counted as ours goes back.
+        """
+        if len(batch.tickets) < batch.claimed:
+            self._unknown_before = self._last_number
+        if batch.number <= self._unknown_before:
+            for ticket in batch.tickets:
+                ticket.resolve(Released("a batch before it could not be read"))
+        self._dispatch(self._lanes.admit(batch.number, batch.tickets))
 
     async def _read(self, batch: Batch) -> list[ClaimedEvent]:
         backoff = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
@@ -127,7 +161,9 @@ class Delivery:
             self.resolve(ticket, Released("the relay stopped"))
         outcomes = batch.outcomes
         overtaken = await self._write(batch, outcomes)
-        self._lanes.forget(batch.tickets)
+        self._lanes.settled(batch.tickets)
+        if len(batch.tickets) < batch.claimed:
+            self._unknown_before = self._last_number
         self._report("batch.settled", outcomes=outcomes, overtaken=overtaken)
 
     async def _write(self, batch: Batch, outcomes: Mapping[ClaimedEvent, Outcome]) -> int:

@@ -93,6 +93,7 @@ class Relay:
         if not (await self._wait(self._sender.wait_ready) and await self._wait(self._slots.acquire)):
             return
         began = anyio.current_time()
+        self._delivery.claiming()
         try:
             claim = await self._claimer.claim()
         except BaseException:
@@ -103,7 +104,8 @@ class Relay:
         if claim.token is None:
             self._slots.release()
         else:
-            batch = Batch(claim.token, began + self._lease, claim.suspect)
+            batch = Batch(claim.token, claim.claimed, began + self._lease, claim.suspect)
+            self._delivery.line_up(batch)
             if batch.alone:
                 await self._carry_alone(batch)
             else:

@@ -74,6 +74,7 @@ class _Parts:
             claimer.note,
             publish_timeout=settings.publish_timeout,
             max_attempts=settings.max_attempts,
+            ordered=settings.ordering == "aggregate",
             block=settings.on_failed == "block",
         )
 
