@@ -61,7 +61,8 @@ class Delivery:
         self._max_attempts = max_attempts
         self._lanes = Lanes(ordered=ordered, block=block)
         self._last_number = 0
-        self._unknown_before = 0
+        self._unread = 0
+        self._unknown_to: int | None = 0
         self._last_entered = anyio.Event()
         self._last_entered.set()
         self._outgoing: deque[Ticket] = deque()
@@ -70,6 +71,8 @@ class Delivery:
     def claiming(self) -> None:
         """Take in that a claim begins: it sees in the table what is settled by now."""
         self._lanes.claiming()
+        if not self._unread and self._unknown_to is None:
+            self._unknown_to = self._last_number
 
     def line_up(self, batch: Batch) -> None:
         """Give a batch its place behind those that were claimed before it; call it before the next claim."""
@@ -118,8 +121,9 @@ class Delivery:
         and nobody here knows which that is. So all that was claimed while it counted as ours goes back.
         """
         if len(batch.tickets) < batch.claimed:
-            self._unknown_before = self._last_number
-        if batch.number <= self._unknown_before:
+            self._unread += 1
+            self._unknown_to = None
+        if self._unknown_to is None or batch.number <= self._unknown_to:
             for ticket in batch.tickets:
                 ticket.resolve(Released("a batch before it could not be read"))
         self._dispatch(self._lanes.admit(batch.number, batch.tickets))
@@ -163,7 +167,7 @@ class Delivery:
         overtaken = await self._write(batch, outcomes)
         self._lanes.settled(batch.tickets)
         if len(batch.tickets) < batch.claimed:
-            self._unknown_before = self._last_number
+            self._unread -= 1
         self._report("batch.settled", outcomes=outcomes, overtaken=overtaken)
 
     async def _write(self, batch: Batch, outcomes: Mapping[ClaimedEvent, Outcome]) -> int:

@@ -76,6 +76,7 @@ class Frontier:
         self.passed: dict[int, int] = {}
         self.resting_tenants: set[str] = set()
         self._marks: deque[tuple[int, int]] = deque()
+        self._lowered = False
 
     def start(self, *, safely: bool) -> int:
         """Return the id to scan from.
@@ -83,15 +84,18 @@ class Frontier:
         Args:
             safely: whether to look again at what slow writers may have committed behind the frontier.
         """
+        self._lowered = False
         return self.floor if safely else self.frontier
 
     def advance(self, scan: Scan, claimed: int) -> None:
-        """Move on after a claim.
+        """Move on after a claim; not when something came free behind it while it ran.
 
         Args:
             scan: what it saw.
             claimed: how many events it took.
         """
+        if self._lowered:
+            return
         reached = self._remember(scan)
         stuck = reached < scan.frontier and claimed == 0
         self._widen(stuck=stuck, hardly=scan.free * 2 < self._least_look and not scan.exhausted)
@@ -105,6 +109,7 @@ class Frontier:
 
     def lower(self, first: int) -> None:
         """Go back to an id: something there may have come free."""
+        self._lowered = True
         self.floor = min(self.floor, first)
         self.frontier = min(self.frontier, first)
         self.passed = {key: passed for key, passed in self.passed.items() if passed < first}
