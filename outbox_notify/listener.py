@@ -79,6 +79,10 @@ class Listener:
         if self._wakeup.looked(claimed):
             await self._lock.release()
 
+    async def let_go(self) -> None:
+        """Let go of the lock: while the relay waits for NATS, writers need not notify it."""
+        await self._lock.release()
+
     def stir(self) -> None:
         """Wake the relay; when it is not asleep, it will not sleep next time."""
         self._stirred.set()

@@ -33,6 +33,10 @@ class Outbox(Protocol):
 class Sender(Protocol):
     """JetStream. Outcomes are reported to whoever made it, at once or later."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether events can be published."""
+
     async def wait_ready(self) -> None:
         """Wait until events can be published."""
 
@@ -51,6 +55,9 @@ class Wake(Protocol):
 
     async def looked(self, claimed: int) -> None:
         """Take in how many events a claim found."""
+
+    async def let_go(self) -> None:
+        """Stop being woken: the relay waits for something else than events."""
 
     def stir(self) -> None:
         """End the sleep, or the next one."""

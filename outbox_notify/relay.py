@@ -90,6 +90,8 @@ class Relay:
         """Claim once, and start what was claimed on its way; then rest, unless there is more."""
         if self._patience:
             await self._wait(anyio.sleep, self._patience)
+        if not self._sender.ready:
+            await self._wake.let_go()
         if not (await self._wait(self._sender.wait_ready) and await self._wait(self._slots.acquire)):
             return
         began = anyio.current_time()
