@@ -27,6 +27,7 @@ class Batch:
         may_enter: set once every batch claimed before it has entered the lanes.
         entered: set once it has entered them itself.
         done: set once every event has its outcome.
+        written: whether the outcomes are in the table; if not, its events stay `in_progress` until the sweep.
     """
 
     token: UUID
@@ -39,6 +40,7 @@ class Batch:
     may_enter: anyio.Event = field(default_factory=anyio.Event)
     entered: anyio.Event = field(default_factory=anyio.Event)
     done: anyio.Event = field(default_factory=anyio.Event)
+    written: bool = False
 
     def hold(self, events: list[ClaimedEvent]) -> None:
         """Take in the events that were read under the lease."""

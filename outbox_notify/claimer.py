@@ -94,9 +94,15 @@ class Claimer:
         """Look again from an id on: something there was given back."""
         self._frontier.lower(first)
 
-    def settled(self, token: UUID, outcomes: Mapping[ClaimedEvent, Outcome]) -> bool:
-        """Take in that a batch is settled; return whether something came back, or came free by it."""
-        self._leases.own.discard(token)
+    def settled(self, token: UUID, outcomes: Mapping[ClaimedEvent, Outcome], *, written: bool) -> bool:
+        """Take in that a batch is settled; return whether something came back, or came free by it.
+
+        Args:
+            token: its lease.
+            outcomes: what became of its events.
+            written: whether the table knows; if not, the lease holds its aggregates until it has run out.
+        """
+        self._leases.settled(token, written=written)
         before = self._frontier.frontier
         returned = [event.id for event, outcome in outcomes.items() if isinstance(outcome, Released | Rested)]
         if returned:
@@ -125,7 +131,7 @@ class Claimer:
             scan=self._frontier.look,
             bytes=self._batch_bytes,
             own=list(self._leases.own),
-            foreign=self._leases.foreign,
+            foreign=self._leases.holding,
             seen_to=self._leases.seen_to,
             passed_keys=list(self._frontier.passed),
             resting=list(self._routes.resting),

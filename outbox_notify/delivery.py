@@ -91,10 +91,12 @@ class Delivery:
             self._enter(batch)
             batch.entered.set()
             await self._wait_for_answers(batch)
-        finally:
+            await self._settle(batch)
+        except BaseException:
             batch.entered.set()
-            with anyio.CancelScope(deadline=anyio.current_time() + _SETTLE_ON_STOP, shield=True):
+            with anyio.move_on_after(_SETTLE_ON_STOP, shield=True):
                 await self._settle(batch)
+            raise
         return batch.outcomes
 
     async def send(self) -> None:
@@ -175,13 +177,18 @@ class Delivery:
         backoff = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
         while True:
             try:
-                if outcomes:
-                    return await self._outbox.settle(batch.token, outcomes)
-                await self._outbox.release(batch.token, "the relay stopped before it was read")
+                overtaken = await self._write_once(batch, outcomes)
             except OutboxError as error:
                 self._report("settle.postponed", reason=str(error))
                 if time.monotonic() >= batch.expires_at:
                     return len(outcomes)
                 await anyio.sleep(backoff.next())
             else:
-                return 0
+                batch.written = True
+                return overtaken
+
+    async def _write_once(self, batch: Batch, outcomes: Mapping[ClaimedEvent, Outcome]) -> int:
+        if outcomes:
+            return await self._outbox.settle(batch.token, outcomes)
+        await self._outbox.release(batch.token, "the relay stopped before it was read")
+        return 0

@@ -122,7 +122,7 @@ class Relay:
             outcomes = await self._delivery.carry(batch)
             self.progress += sum(isinstance(outcome, Published | Failed) for outcome in outcomes.values())
             self._slow_down(nothing_moved=all(isinstance(outcome, Released) for outcome in outcomes.values()))
-            if self._claimer.settled(batch.token, outcomes) or self._draining:
+            if self._claimer.settled(batch.token, outcomes, written=batch.written) or self._draining:
                 self._wake.stir()
         finally:
             self._slots.release()
