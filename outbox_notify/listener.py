@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import secrets
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import psycopg
 from psycopg import sql
 
-from outbox_notify.database import connection_parameters, translated
+from outbox_notify.database import translated
 from outbox_notify.errors import DatabaseUnreachable, OutboxError
 from outbox_notify.queries import query
 from outbox_notify.retry import Backoff
-from outbox_notify.wake_lock import HEARTBEAT, WakeLock
+from outbox_notify.wake_connection import ANSWER_TIMEOUT, HEARTBEAT, ask, wake_connection
+from outbox_notify.wake_lock import WakeLock
 from outbox_notify.wakeup import Arm, Wakeup
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from random import Random
 
     from outbox_notify.ports import Report
     from outbox_notify.settings import Settings
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 2.0
-_ANSWER_TIMEOUT = 3.0
 _SPARE_DELAY = 0.02
 _PROBE = "probe "
 SCAN = "scan"
@@ -59,7 +57,10 @@ class Listener:
         backoff = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
         while True:
             try:
-                async with self._connection("listen") as listen, self._connection("wake lock") as lock:
+                async with (
+                    wake_connection(self._settings, "listen") as listen,
+                    wake_connection(self._settings, "wake lock") as lock,
+                ):
                     backoff.reset()
                     await self._serve(listen, lock)
             except* (OutboxError, psycopg.Error, OSError) as errors:
@@ -72,6 +73,9 @@ class Listener:
             self._lock.want()
         with anyio.move_on_after(self._wakeup.rest(wanted, self._lock.arm, listening=self.listening)):
             await self._stirred.wait()
+            if self._lock.arm is Arm.SPARE:
+                # Who holds the lock looks at once, and mostly leaves nothing; a frozen one leaves everything.
+                await anyio.sleep(self._random.uniform(0, _SPARE_DELAY))
         self._stirred = anyio.Event()
 
     async def looked(self, claimed: int) -> None:
@@ -80,7 +84,7 @@ class Listener:
             await self._lock.release()
 
     async def let_go(self) -> None:
-        """Let go of the lock: while the relay waits for NATS, writers need not notify it."""
+        """Let go of the lock: while the relay waits for NATS, or leaves, writers need not notify it."""
         await self._lock.release()
 
     def stir(self) -> None:
@@ -94,9 +98,9 @@ class Listener:
 
     async def _serve(self, listen: psycopg.AsyncConnection[Any], lock: psycopg.AsyncConnection[Any]) -> None:
         with translated("PostgreSQL (listen)"):
-            cursor = await lock.execute(query("wake_keys", self._schema))
+            cursor = await ask(lock, query("wake_keys", self._schema))
             channel, k1, k2 = await cursor.fetchone() or ("", 0, 0)
-            await listen.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+            await ask(listen, sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._hear, listen, channel)
             await self._prove(lock, channel)
@@ -111,17 +115,13 @@ class Listener:
         with translated("PostgreSQL (listen)"):
             while True:
                 async for notify in conn.notifies(timeout=HEARTBEAT):
-                    await self._on_notify(notify.payload)
+                    self._on_notify(notify.payload)
                 await self._check(conn, channel)
 
     async def _check(self, conn: psycopg.AsyncConnection[Any], channel: str) -> None:
         """Ask the connection whether it still listens: a dead link may say nothing for minutes."""
-        with anyio.move_on_after(_ANSWER_TIMEOUT) as scope:
-            cursor = await conn.execute("SELECT pg_listening_channels()")
-            channels = [row[0] for row in await cursor.fetchall()]
-        if scope.cancelled_caught:
-            raise DatabaseUnreachable("PostgreSQL (listen): no answer to the heartbeat")
-        if channel not in channels:
+        cursor = await ask(conn, sql.SQL("SELECT pg_listening_channels()"))
+        if channel not in [row[0] for row in await cursor.fetchall()]:
             raise DatabaseUnreachable("PostgreSQL (listen): the connection does not listen any more")
 
     async def _prove(self, conn: psycopg.AsyncConnection[Any], channel: str) -> None:
@@ -134,8 +134,8 @@ class Listener:
         heard = self._probes[probe] = anyio.Event()
         try:
             with translated("PostgreSQL (wake lock)"):
-                await conn.execute(query("wake_probe", self._schema), {"channel": channel, "payload": probe})
-            with anyio.move_on_after(_ANSWER_TIMEOUT):
+                await ask(conn, query("wake_probe", self._schema), {"channel": channel, "payload": probe})
+            with anyio.move_on_after(ANSWER_TIMEOUT):
                 await heard.wait()
         finally:
             del self._probes[probe]
@@ -145,15 +145,15 @@ class Listener:
                 " set OUTBOX_LISTEN_DATABASE_URL to a direct one"
             )
 
-    async def _on_notify(self, payload: str) -> None:
+    def _on_notify(self, payload: str) -> None:
         if payload.startswith(_PROBE):
             if payload in self._probes:
                 self._probes[payload].set()
             return
         if payload == SCAN:
+            # Sent by a relay that leaves: what it gave back is due, and the lock may be free.
             self._scan_wanted = True
-        if self._lock.arm is Arm.SPARE:
-            await anyio.sleep(self._random.uniform(0, _SPARE_DELAY))
+            self._lock.try_again()
         self.stir()
 
     def _on_lock(self, arm: Arm) -> None:
@@ -165,20 +165,6 @@ class Listener:
         self._report("wake.lost", reason=str(reason))
         self.listening = False
         self.stir()
-
-    @asynccontextmanager
-    async def _connection(self, what: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-        parameters = connection_parameters(self._settings.require_listen_database_url(), f"relay {what}")
-        parameters |= {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3}
-        with translated(f"PostgreSQL ({what})"):
-            conn = await psycopg.AsyncConnection.connect(
-                "", autocommit=True, prepare_threshold=None, **parameters
-            )
-            try:
-                await conn.execute(query("wake_session", self._schema))
-                yield conn
-            finally:
-                await conn.close()
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -114,6 +114,7 @@ async def run_relay(settings: Settings, *, drain: bool = False) -> None:
         systemd.ready("publishing")
         with at_once:
             await parts.relay.run()
+        await parts.listener.let_go()
         await _farewell(parts.storage.ask_for_scan)
         report("relay.stopped", settled=parts.relay.progress)
         tasks.cancel_scope.cancel()

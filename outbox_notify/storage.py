@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-from psycopg import IsolationLevel
 from psycopg.rows import class_row, namedtuple_row
-from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from outbox_notify.claims import Claim, Wanted
-from outbox_notify.database import connection_parameters, translated
-from outbox_notify.errors import DatabaseUnreachable
 from outbox_notify.frontier import Passed, Scan
 from outbox_notify.messages import ClaimedEvent
 from outbox_notify.outcomes import Failed, Published, Released, Rested, Retry
+from outbox_notify.pool import Pool
 from outbox_notify.queries import query
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
     from uuid import UUID
 
     from psycopg.sql import Composed
 
     from outbox_notify.outcomes import Outcome
+    from outbox_notify.pool import Link
     from outbox_notify.settings import Settings
 
-_CONNECTIONS = 4
-_POOL_TIMEOUT = 5.0
 _REMEMBERED = 2500
-# Serialization failure, deadlock, lock not available, query canceled: the statement may simply be run again.
-_RUN_AGAIN = {"40001", "40P01", "55P03", "57014"}
-_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,31 +66,11 @@ class Storage:
             "relay": settings.relay_id,
             "remember": _REMEMBERED,
         }
-        # A pooler in between cannot be trusted with prepared statements.
-        threshold = 5 if settings.listen_database_url is None else None
-        self._pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]] = AsyncConnectionPool(
-            "",
-            kwargs={
-                "autocommit": True,
-                "prepare_threshold": threshold,
-                **connection_parameters(settings, "relay"),
-            },
-            min_size=1,
-            max_size=_CONNECTIONS,
-            timeout=_POOL_TIMEOUT,
-            reconnect_timeout=_POOL_TIMEOUT,
-            configure=_configure,
-            open=False,
-        )
+        self._pool = Pool(settings)
 
-    @asynccontextmanager
-    async def opened(self) -> AsyncIterator[None]:
+    def opened(self) -> AbstractAsyncContextManager[None]:
         """Hold the connections open; nothing is reached for until it is needed."""
-        await self._pool.open(wait=False)
-        try:
-            yield
-        finally:
-            await self._pool.close(timeout=2.0)
+        return self._pool.opened()
 
     async def claim(self, wanted: Wanted) -> Claim:
         """Take a lease on a batch of due events.
@@ -108,14 +80,14 @@ class Storage:
         """
         parameters = {**self._limits, **{name: getattr(wanted, name) for name in Wanted.__slots__}}
 
-        async def statements(conn: psycopg.AsyncConnection[Any]) -> Any:
+        async def statements(conn: Link) -> Any:
             async with conn.pipeline(), conn.transaction():
                 await conn.execute(self._query("claim_begin"))
                 cursor = conn.cursor(row_factory=namedtuple_row, binary=True)
                 await cursor.execute(self._query("claim"), parameters)
             return await cursor.fetchone()
 
-        row = await self._run(statements)
+        row = await self._pool.run(statements)
         return _claim(row, wanted.floor)
 
     async def read(self, token: UUID) -> list[ClaimedEvent]:
@@ -125,12 +97,12 @@ class Storage:
             OutboxError: PostgreSQL cannot be reached, or refuses.
         """
 
-        async def statements(conn: psycopg.AsyncConnection[Any]) -> list[ClaimedEvent]:
+        async def statements(conn: Link) -> list[ClaimedEvent]:
             cursor = conn.cursor(row_factory=class_row(ClaimedEvent), binary=True)
             await cursor.execute(self._query("read_bodies"), {"token": token})
             return await cursor.fetchall()
 
-        events: list[ClaimedEvent] = await self._run(statements)
+        events: list[ClaimedEvent] = await self._pool.run(statements)
         return events
 
     async def settle(self, token: UUID, outcomes: Mapping[ClaimedEvent, Outcome]) -> int:
@@ -144,7 +116,7 @@ class Storage:
         """
         kinds = self._by_kind(outcomes)
 
-        async def statements(conn: psycopg.AsyncConnection[Any]) -> int:
+        async def statements(conn: Link) -> int:
             async with conn.pipeline(), conn.transaction():
                 await conn.execute(self._query("settle_begin"))
                 cursors = [
@@ -153,7 +125,7 @@ class Storage:
                 ]
             return sum([row[0] for cursor in cursors if (row := await cursor.fetchone())])
 
-        written: int = await self._run(statements)
+        written: int = await self._pool.run(statements)
         return len(outcomes) - written
 
     async def release(self, token: UUID, reason: str) -> int:
@@ -192,29 +164,14 @@ class Storage:
         await self._one("notify_scan")
 
     async def _one(self, name: str, **parameters: object) -> Any:
-        async def statements(conn: psycopg.AsyncConnection[Any]) -> Any:
+        async def statements(conn: Link) -> Any:
             async with conn.pipeline(), conn.transaction():
                 await conn.execute(self._query("settle_begin"))
                 cursor = conn.cursor(row_factory=namedtuple_row)
                 await cursor.execute(self._query(name), parameters)
             return await cursor.fetchone()
 
-        return await self._run(statements)
-
-    async def _run(self, statements: Callable[[psycopg.AsyncConnection[Any]], Any]) -> Any:
-        """Run statements on a connection of the pool; again when the server says that this may help."""
-        tries = 0
-        with translated():
-            while True:
-                tries += 1
-                try:
-                    async with self._pool.connection() as conn:
-                        return await statements(conn)
-                except (PoolTimeout, PoolClosed) as error:
-                    raise DatabaseUnreachable(f"PostgreSQL: no connection: {error}") from None
-                except psycopg.Error as error:
-                    if error.sqlstate not in _RUN_AGAIN or tries == _TRIES:
-                        raise
+        return await self._pool.run(statements)
 
     def _query(self, name: str) -> Composed:
         return query(name, self._schema)
@@ -251,10 +208,6 @@ def _columns(rows: Sequence[tuple[Any, ...]], *names: str) -> dict[str, list[Any
 
 def _shortened(reason: str) -> str:
     return reason if len(reason) <= 500 else reason[:497] + "..."
-
-
-async def _configure(conn: psycopg.AsyncConnection[Any]) -> None:
-    await conn.set_isolation_level(IsolationLevel.READ_COMMITTED)
 
 
 def _claim(row: Any, start: int) -> Claim:

@@ -11,13 +11,16 @@ from psycopg import sql
 
 from outbox_notify.database import translated
 from outbox_notify.queries import query
+from outbox_notify.wake_connection import ANSWER_TIMEOUT, HEARTBEAT, ask
 from outbox_notify.wakeup import Arm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HEARTBEAT = 2.0
 _RELEASE_TIMEOUT = 2.0
+_CANCEL_AGAIN_AFTER = 0.1
+# lock_timeout of sql/wake_session.sql, and the time of an answer.
+_LONGEST_WAIT = 5.0 + ANSWER_TIMEOUT
 _LOCK_NOT_AVAILABLE, _QUERY_CANCELED = "55P03", "57014"
 
 
@@ -57,12 +60,15 @@ class WakeLock:
             return
         self._free = anyio.Event()
         self._changed.set()
-        if self.arm is Arm.ASKED:
-            # When the connection is breaking, the lock is free without us.
-            with contextlib.suppress(psycopg.Error, OSError):
-                await self._conn.cancel_safe(timeout=_RELEASE_TIMEOUT)
         with anyio.move_on_after(_RELEASE_TIMEOUT):
-            await self._free.wait()
+            while not self._free.is_set():
+                await self._cancel_wait(self._conn)
+                with anyio.move_on_after(_CANCEL_AGAIN_AFTER):
+                    await self._free.wait()
+
+    def try_again(self) -> None:
+        """Ask once more now, rather than at the next heartbeat: the lock may have become free."""
+        self._changed.set()
 
     async def run(self, conn: psycopg.AsyncConnection[Any], keys: dict[str, int]) -> None:
         """Serve requests on a connection until it breaks.
@@ -99,16 +105,23 @@ class WakeLock:
         if not await self._idle(conn) and self.arm is not Arm.SPARE:
             await self._persist(conn, sql.SQL("SELECT 1"))
 
+    async def _cancel_wait(self, conn: psycopg.AsyncConnection[Any]) -> None:
+        """End a wait for the lock. A cancellation that reaches the server before the wait does is lost there."""
+        if self.arm is Arm.ASKED:
+            # When the connection is breaking, the lock is free without us.
+            with contextlib.suppress(psycopg.Error, OSError):
+                await conn.cancel_safe(timeout=_RELEASE_TIMEOUT)
+
     async def _ask(self, conn: psycopg.AsyncConnection[Any], keys: dict[str, int]) -> bool:
         cursor = await self._persist(conn, self._query("wake_try"), keys)
         granted, taken = await cursor.fetchone() or (False, False)
-        if granted or taken:
-            if taken:
-                self._become(Arm.SPARE)
+        if taken:
+            self._become(Arm.SPARE)
+        if granted or taken or not self._wanted:
             return bool(granted)
         self._become(Arm.ASKED)
         try:
-            await conn.execute(self._query("wake_wait"), keys)
+            await ask(conn, self._query("wake_wait"), keys, within=_LONGEST_WAIT)
         except psycopg.Error as error:
             if error.sqlstate not in (_LOCK_NOT_AVAILABLE, _QUERY_CANCELED):
                 raise
@@ -132,9 +145,9 @@ class WakeLock:
     ) -> psycopg.AsyncCursor[Any]:
         """Run a statement, again when a cancellation that was meant for the wait before it comes late."""
         try:
-            return await conn.execute(statement, parameters)
+            return await ask(conn, statement, parameters)
         except psycopg.errors.QueryCanceled:
-            return await conn.execute(statement, parameters)
+            return await ask(conn, statement, parameters)
 
     def _become(self, arm: Arm) -> None:
         if arm is not self.arm:

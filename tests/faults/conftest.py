@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -12,7 +14,7 @@ from tests.support.stream import spying
 from tests.support.wake import WakeView
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from outbox_notify.embedded import EmbeddedNats
 
@@ -34,3 +36,13 @@ def ages(nats_server: EmbeddedNats) -> Iterator[Ages]:
     """How old events are when they pass."""
     with spying(nats_server.url) as spy:
         yield Ages(spy)
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Write figures down, one line of JSON a call; `pytest -s` shows them, and so does a failure."""
+
+    def write(**figures: object) -> None:
+        sys.stderr.write(json.dumps({"test": request.node.name, **figures}) + "\n")
+
+    return write

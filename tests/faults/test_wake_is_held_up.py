@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain
+from random import Random
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -88,7 +89,7 @@ def test_t63_waiting_for_the_wake_lock_delays_nobody_and_pins_nothing_for_long(
     snapshots: SnapshotWatch,
     writer: Callable[[], psycopg.Connection],
     relay_process: Callable[..., CommandProcess],
-    record_property: Callable[[str, object], None],
+    measured: Callable[..., None],
 ) -> None:
     # Everybody here has inserted before a relay asks for the lock, and so skipped the NOTIFY.
     forgotten, long = writer(), writer()
@@ -104,9 +105,11 @@ def test_t63_waiting_for_the_wake_lock_delays_nobody_and_pins_nothing_for_long(
 
     began = time.monotonic()
     notified = []
+    pauses = Random(63)  # noqa: S311  # pauses, not secrets
     while time.monotonic() - began < HELD_UP_FOR:
         notified += ages.insert(conn)
-        time.sleep(0.5)
+        # At every distance from the last look.
+        time.sleep(pauses.uniform(0.1, 0.9))
         if silent:
             ages.commit(silent.pop(), silent_ids[len(silent)])
         time.sleep(0.5)
@@ -119,7 +122,7 @@ def test_t63_waiting_for_the_wake_lock_delays_nobody_and_pins_nothing_for_long(
     told = ages.of(notified)
     untold = ages.of(list(chain.from_iterable(silent_ids))) + ages.of(long_ids) + ages.of(prepared_ids)
     longest = max(snapshots.longest.values())
-    record_property("T63", {"notified": told, "silent": untold, "snapshot": longest})
+    measured(notified=told, silent=untold, longest_snapshot=longest)
     assert longest < LONGEST_SNAPSHOT
     assert sum(held > 1 for held in snapshots.longest.values()) >= 2, "the wait was never broken off"
     assert max(told + untold) < LATEST

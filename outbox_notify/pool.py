@@ -1,0 +1,124 @@
+"""The connections that a relay claims and settles on."""
+
+from __future__ import annotations
+
+import select
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import anyio
+import psycopg
+from psycopg import IsolationLevel
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
+
+from outbox_notify.database import connection_parameters, translated
+from outbox_notify.errors import DatabaseUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from outbox_notify.settings import Settings
+
+Link: TypeAlias = psycopg.AsyncConnection[Any]
+
+_CONNECTIONS = 4
+_POOL_TIMEOUT = 5.0
+# A little more than the statement_timeout of our transactions: past it, the server or the way to it is gone.
+_ANSWER_TIMEOUT = 35.0
+# Serialization failure, deadlock, lock not available, query canceled: the statement may simply be run again.
+_RUN_AGAIN = {"40001", "40P01", "55P03", "57014"}
+_TRIES = 3
+_VANISHED_HOST = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+
+
+class Pool:
+    """A few connections in autocommit mode, READ COMMITTED whatever the role's default.
+
+    Args:
+        settings: the database, and whether there is a pooler before it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        # A pooler in between cannot be trusted with prepared statements.
+        threshold = 5 if settings.listen_database_url is None else None
+        self._pool: AsyncConnectionPool[Link] = AsyncConnectionPool(
+            "",
+            kwargs={
+                "autocommit": True,
+                "prepare_threshold": threshold,
+                **_VANISHED_HOST,
+                **connection_parameters(settings, "relay"),
+            },
+            min_size=1,
+            max_size=_CONNECTIONS,
+            timeout=_POOL_TIMEOUT,
+            reconnect_timeout=_POOL_TIMEOUT,
+            configure=_configure,
+            open=False,
+        )
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Hold the connections open; nothing is reached for until it is needed."""
+        await self._pool.open(wait=False)
+        try:
+            yield
+        finally:
+            await self._pool.close(timeout=2.0)
+
+    async def run(self, statements: Callable[[Link], Awaitable[Any]]) -> Any:
+        """Run statements on one of the connections; again when the server says that this may help.
+
+        Raises:
+            OutboxError: PostgreSQL cannot be reached, or refuses.
+        """
+        tries = 0
+        with translated():
+            while True:
+                tries += 1
+                try:
+                    return await self._run_once(statements)
+                except (PoolTimeout, PoolClosed) as error:
+                    raise DatabaseUnreachable(f"PostgreSQL: no connection: {error}") from None
+                except psycopg.Error as error:
+                    if error.sqlstate not in _RUN_AGAIN or tries == _TRIES:
+                        raise
+
+    async def _run_once(self, statements: Callable[[Link], Awaitable[Any]]) -> Any:
+        async with self._connection() as conn:
+            with anyio.move_on_after(_ANSWER_TIMEOUT):
+                return await statements(conn)
+        raise DatabaseUnreachable(f"PostgreSQL: no answer within {_ANSWER_TIMEOUT:g} s")
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Link]:
+        """Hold a connection, past those that the server has ended while they were idle."""
+        conn = await self._pool.getconn()
+        try:
+            for _ in range(_CONNECTIONS):
+                if not _says_goodbye(conn):
+                    break
+                await conn.close()
+                await self._pool.putconn(conn)
+                conn = await self._pool.getconn()
+            yield conn
+        finally:
+            await self._pool.putconn(conn)
+
+
+def _says_goodbye(conn: Link) -> bool:
+    """Return whether an idle connection is readable: it was asked nothing, so there is only this to say."""
+    if conn.closed:
+        return True
+    readable = select.poll()
+    readable.register(conn.fileno(), select.POLLIN)
+    return bool(readable.poll(0))
+
+
+async def _configure(conn: Link) -> None:
+    await conn.set_isolation_level(IsolationLevel.READ_COMMITTED)
