@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _ROWS = 1000
 _PRUNE_STEPS = 20
+# So many passes leave pruning out once nothing was old enough: retention is hours, a pass is seconds.
+_PRUNE_REST = 11
 
 
 class Upkeep(Protocol):
@@ -54,6 +56,7 @@ class Sweeper:
         self._interval = interval
         self._prunes = prunes
         self._pruned_to = 0
+        self._prune_rest = 0
 
     async def run(self) -> None:
         """Sweep, rest, sweep again."""
@@ -77,12 +80,16 @@ class Sweeper:
 
     async def _prune(self) -> None:
         """Walk on from where the last pass stopped; start over at the end, or where events are too young to go."""
+        if self._prune_rest:
+            self._prune_rest -= 1
+            return
         pruned = 0
         for _ in range(_PRUNE_STEPS):
             step = await self._upkeep.prune(self._pruned_to, _ROWS)
             pruned += step.pruned
             self._pruned_to = step.go_on_after or 0
             if step.go_on_after is None:
+                self._prune_rest = 0 if pruned else _PRUNE_REST
                 break
         if pruned:
             self._report("events.pruned", events=pruned)
