@@ -10,13 +10,14 @@ import psycopg
 import pytest
 
 from tests.support.ages import Ages
+from tests.support.proxy import Proxy
 from tests.support.stream import spying
 from tests.support.wake import WakeView
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from outbox_notify.embedded import EmbeddedNats
+    from outbox_notify.embedded import EmbeddedNats, EmbeddedPostgres
 
 
 @pytest.fixture
@@ -36,6 +37,19 @@ def ages(nats_server: EmbeddedNats) -> Iterator[Ages]:
     """How old events are when they pass."""
     with spying(nats_server.url) as spy:
         yield Ages(spy)
+
+
+@pytest.fixture
+def proxy(postgres_server: EmbeddedPostgres) -> Iterator[Proxy]:
+    """The way to the session's PostgreSQL, for those who take it."""
+    with Proxy(postgres_server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def proxied_database(database: str, proxy: Proxy, postgres_server: EmbeddedPostgres) -> str:
+    """URL of the test's database by way of the proxy."""
+    return database.replace(f":{postgres_server.port}/", f":{proxy.port}/")
 
 
 @pytest.fixture

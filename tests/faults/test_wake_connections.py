@@ -14,16 +14,15 @@ from psycopg import sql
 
 from tests.support.ages import about
 from tests.support.processes import wait_for
-from tests.support.proxy import Proxy
 from tests.support.wake import LISTEN, LOCK
 from tests.support.writers import insert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from outbox_notify.embedded import EmbeddedPostgres
     from tests.support.ages import Ages
     from tests.support.command import CommandProcess
+    from tests.support.proxy import Proxy
     from tests.support.wake import WakeView
 
 pytestmark = pytest.mark.fault
@@ -49,12 +48,6 @@ def hostile_defaults(conn: psycopg.Connection) -> None:
                 database, sql.Identifier(name), sql.Literal(value)
             )
         )
-
-
-@pytest.fixture
-def proxy(postgres_server: EmbeddedPostgres) -> Iterator[Proxy]:
-    with Proxy(postgres_server.port) as proxy:
-        yield proxy
 
 
 def test_t64_defaults_of_the_role_neither_end_the_wake_nor_delay_events(
@@ -189,7 +182,7 @@ def test_t04_a_frozen_lock_backend_is_noticed(
 
 
 def test_t03_wake_connections_that_are_cut_off_are_made_again(
-    database: str,
+    proxied_database: str,
     proxy: Proxy,
     conn: psycopg.Connection,
     wake: WakeView,
@@ -197,7 +190,7 @@ def test_t03_wake_connections_that_are_cut_off_are_made_again(
     relay_process: Callable[..., CommandProcess],
     measured: Callable[..., None],
 ) -> None:
-    relay = relay_process(**NO_SWEEP, OUTBOX_LISTEN_DATABASE_URL=through(proxy, database))
+    relay = relay_process(**NO_SWEEP, OUTBOX_LISTEN_DATABASE_URL=proxied_database)
     armed = wake.wait_until_armed()
     proxy.deaf()
     began = time.monotonic()
@@ -215,13 +208,6 @@ def test_t03_wake_connections_that_are_cut_off_are_made_again(
     assert noticed < 6
     assert max(ages.of(stuck)) < noticed + 0.5
     measured(noticed=noticed, recovered=recovered, ages=ages.all())
-
-
-def through(proxy: Proxy, url: str) -> str:
-    """Return the URL of a database by way of a proxy."""
-    parameters = psycopg.conninfo.conninfo_to_dict(url)
-    user, password, name = (parameters[key] for key in ("user", "password", "dbname"))
-    return f"postgresql://{user}:{password}@127.0.0.1:{proxy.port}/{name}"
 
 
 @contextmanager
