@@ -61,6 +61,7 @@ class Publisher:
         self._report = report
         self._client: Client | None = None
         self._streams: set[str] = set()
+        self._met_stranger = False
         self._inbox = ""
         self._pending: dict[int, Ticket] = {}
         self._number = 0
@@ -151,19 +152,22 @@ class Publisher:
     async def _connected(self) -> Client:
         client = await connect_nats(self._settings, self._on_error, self._on_closed)
         try:
-            self._streams = set()
-            with anyio.move_on_after(_STREAM_TIMEOUT) as scope:
-                self._streams = await ensure_stream(
-                    client, self._settings.stream, self._settings.subject_prefix
-                )
-            if not self._streams or scope.cancelled_caught:
-                raise NatsUnreachable("JetStream does not answer")  # noqa: TRY301  # closed like any failure here
+            await self._learn_streams(client)
             self._inbox = f"{client.new_inbox()}."
             await client.subscribe(f"{self._inbox}*", cb=self._on_answer)
         except BaseException:
             await close_nats(client)
             raise
         return client
+
+    async def _learn_streams(self, client: Client) -> None:
+        """Look which streams take our subjects: only their acks count."""
+        streams: set[str] = set()
+        with anyio.move_on_after(_STREAM_TIMEOUT):
+            streams = await ensure_stream(client, self._settings.stream, self._settings.subject_prefix)
+        if not streams:
+            raise NatsUnreachable("JetStream does not answer")
+        self._streams, self._met_stranger = streams, False
 
     async def _serve(self, client: Client) -> None:
         self._lost = anyio.Event()
@@ -175,6 +179,10 @@ class Publisher:
             while not (self._lost.is_set() or client.is_closed):
                 with anyio.move_on_after(1.0):
                     await self._lost.wait()
+                if self._met_stranger and not self._lost.is_set():
+                    await self._learn_streams(client)
+        except OutboxError as error:
+            self._complaint = str(error)
         finally:
             self._client = None
             self._ready = anyio.Event()
@@ -207,6 +215,8 @@ class Publisher:
         except (ValueError, TypeError, KeyError, AttributeError):
             return Rested(route, "the answer is not an ack of JetStream")
         if sequence <= 0 or stream not in self._streams:
+            # Perhaps a stream that somebody has made since we looked.
+            self._met_stranger = True
             return Rested(route, f"the ack is not from our stream: {stream}, sequence {sequence}")
         return Published(stream, sequence, bool(ack.get("duplicate")))
 
