@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from outbox_notify.claims import Claim, Wanted
 from outbox_notify.frontier import Frontier, Leases
-from outbox_notify.outcomes import Outcome, Published, Released, Rested
+from outbox_notify.outcomes import Outcome, Published, Released, Rested, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,7 +95,9 @@ class Claimer:
         self._frontier.lower(first)
 
     def settled(self, token: UUID, outcomes: Mapping[ClaimedEvent, Outcome], *, written: bool) -> bool:
-        """Take in that a batch is settled; return whether something came back, or came free by it.
+        """Take in that a batch is settled; return whether the next look should be now.
+
+        It should when something came back, came free, or was put off: only a claim tells when that comes due.
 
         Args:
             token: its lease.
@@ -111,7 +113,8 @@ class Claimer:
             for event in outcomes:
                 if event.ordering_key is not None:
                     self._frontier.settled(event.ordering_key)
-        return self._frontier.frontier < before
+        put_off = any(isinstance(outcome, Retry) for outcome in outcomes.values())
+        return put_off or self._frontier.frontier < before
 
     def note(self, event: ClaimedEvent, outcome: Outcome) -> None:
         """Let a route rest, or end its rest, by what became of an event."""
