@@ -81,14 +81,15 @@ class Storage:
         parameters = {**self._limits, **{name: getattr(wanted, name) for name in Wanted.__slots__}}
 
         async def statements(conn: Link) -> Any:
-            async with conn.pipeline(), conn.transaction():
+            # No pipeline: a relay frozen between two of its messages would keep the turn, and no timeout would fire.
+            async with conn.transaction():
                 await conn.execute(self._query("claim_begin"))
                 cursor = conn.cursor(row_factory=namedtuple_row, binary=True)
                 await cursor.execute(self._query("claim"), parameters)
             return await cursor.fetchone()
 
         row = await self._pool.run(statements)
-        return _claim(row, wanted.floor)
+        return _claim(row)
 
     async def read(self, token: UUID) -> list[ClaimedEvent]:
         """Return the events under a lease, in write order.
@@ -210,7 +211,7 @@ def _shortened(reason: str) -> str:
     return reason if len(reason) <= 500 else reason[:497] + "..."
 
 
-def _claim(row: Any, start: int) -> Claim:
+def _claim(row: Any) -> Claim:
     passed = [
         Passed(tenant, key, first, rests)
         for tenant, key, first, rests in zip(
@@ -218,13 +219,11 @@ def _claim(row: Any, start: int) -> Claim:
         )
     ]
     scan = Scan(
-        start,
         row.frontier,
         row.free,
         row.exhausted,
         passed,
         len(passed) < _REMEMBERED,
-        row.oldest_transaction,
-        row.next_transaction,
+        list(row.running),
     )
     return Claim(row.token, row.claimed, row.suspect, scan, list(row.foreign), row.next_due_in)
