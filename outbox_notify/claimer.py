@@ -10,18 +10,15 @@ from outbox_notify.frontier import Frontier, Leases
 from outbox_notify.outcomes import Outcome, Published, Released, Rested, Retry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from uuid import UUID
 
     from outbox_notify.messages import ClaimedEvent
     from outbox_notify.ports import Outbox, Report, Wake
     from outbox_notify.routes import Routes
 
-# A look behind the frontier, at what slow writers committed there, is repeated after ten times its own duration,
-# a look at the whole table after twenty times: neither ever takes more than a small share of the time.
-_SAFE_LOOK_REST = 10
+# A look at the whole table is repeated after twenty times its own duration: it never takes more than a small share.
 _WHOLE_LOOK_REST = 20
-_SHORTEST_SAFE_LOOK_REST = 0.02
 
 
 class Claimer:
@@ -56,12 +53,13 @@ class Claimer:
         self._sweep_interval = sweep_interval
         self._frontier = Frontier(batch_size)
         self._leases = Leases()
-        self._rested = self._safely = True
-        self._safe_look_at = 0.0
         self._whole_look_at = 0.0
 
-    async def claim(self) -> Claim:
+    async def claim(self, held: Collection[int]) -> Claim:
         """Take a lease on the next batch of due events.
+
+        Args:
+            held: keys to leave alone, since events of them are on their way back to the table.
 
         Raises:
             OutboxError: PostgreSQL cannot be reached, or refuses.
@@ -72,16 +70,13 @@ class Claimer:
             self._leases.forget_foreign()
         if self._routes.rouse(began) or whole:
             self._frontier.reset()
-        self._safely = safely = self._rested or began >= self._safe_look_at
-        claim = await self._outbox.claim(self._wanted(safely=safely))
+        self._frontier.begin()
+        claim = await self._outbox.claim(self._wanted(held))
         self._frontier.advance(claim.scan, claim.claimed)
         self._leases.saw(claim.token, claim.foreign)
-        ended = time.monotonic()
         if whole:
-            self._whole_look_at = began + max(self._sweep_interval, (ended - began) * _WHOLE_LOOK_REST)
-        if safely:
-            self._safe_look_at = ended + max(_SHORTEST_SAFE_LOOK_REST, (ended - began) * _SAFE_LOOK_REST)
-        self._rested = claim.scan.exhausted
+            took = time.monotonic() - began
+            self._whole_look_at = began + max(self._sweep_interval, took * _WHOLE_LOOK_REST)
         return claim
 
     def nothing_before(self, claim: Claim) -> float:
@@ -109,10 +104,9 @@ class Claimer:
         returned = [event.id for event, outcome in outcomes.items() if isinstance(outcome, Released | Rested)]
         if returned:
             self._frontier.lower(min(returned))
-        if self._frontier.passed:
-            for event in outcomes:
-                if event.ordering_key is not None:
-                    self._frontier.settled(event.ordering_key)
+        for event in outcomes:
+            if event.ordering_key is not None:
+                self._frontier.settled(event.ordering_key)
         put_off = any(isinstance(outcome, Retry) for outcome in outcomes.values())
         return put_off or self._frontier.frontier < before
 
@@ -126,17 +120,19 @@ class Claimer:
 
     def nothing_due(self, claim: Claim) -> bool:
         """Return whether a claim shows that nothing is due, and nothing of this relay is under way."""
-        return claim.token is None and claim.scan.exhausted and self._safely and not self._leases.own
+        return claim.token is None and claim.scan.exhausted and not self._leases.own
 
-    def _wanted(self, *, safely: bool) -> Wanted:
+    def _wanted(self, held: Collection[int]) -> Wanted:
         return Wanted(
-            floor=self._frontier.start(safely=safely),
+            frontier=self._frontier.frontier,
+            running=list(self._frontier.running),
+            running_from=list(self._frontier.running.values()),
             scan=self._frontier.look,
             bytes=self._batch_bytes,
             own=list(self._leases.own),
             foreign=self._leases.holding,
             seen_to=self._leases.seen_to,
-            passed_keys=list(self._frontier.passed),
+            passed_keys=[*self._frontier.passed, *held],
             resting=list(self._routes.resting),
             resting_tenants=list(self._frontier.resting_tenants),
         )

@@ -16,18 +16,22 @@ class Wanted:
     """What a claim asks for.
 
     Args:
-        floor: id to scan from.
+        frontier: id to scan from, unless one of `running` has ended.
+        running: transactions that ran when last looked.
+        running_from: the lowest id that each of them may have drawn; the scan starts at that of who has ended.
         scan: rows to look at.
         bytes: bodies together, at most.
         own: leases of this relay.
         foreign: older leases of others that were held when last looked at.
         seen_to: the newest lease known.
-        passed_keys: keys whose earlier events were passed over.
+        passed_keys: keys whose earlier events were passed over, or are on their way back to the table.
         resting: subjects without prefix whose route rests.
         resting_tenants: tenants that rest as a whole.
     """
 
-    floor: int
+    frontier: int
+    running: list[int]
+    running_from: list[int]
     scan: int
     bytes: int
     own: list[UUID]

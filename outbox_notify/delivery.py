@@ -14,7 +14,7 @@ from outbox_notify.outcomes import Failed, Outcome, Released, Retry
 from outbox_notify.retry import Backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from outbox_notify.batches import Batch, Ticket
     from outbox_notify.messages import ClaimedEvent
@@ -68,11 +68,14 @@ class Delivery:
         self._outgoing: deque[Ticket] = deque()
         self._outgoing_ready = anyio.Event()
 
-    def claiming(self) -> None:
-        """Take in that a claim begins: it sees in the table what is settled by now."""
-        self._lanes.claiming()
+    def claiming(self) -> Collection[int]:
+        """Take in that a claim begins; return the keys that it has to leave alone.
+
+        It sees in the table what is settled by now; what came back and is not settled yet, only the lanes know.
+        """
         if not self._unread and self._unknown_to is None:
             self._unknown_to = self._last_number
+        return self._lanes.claiming()
 
     def line_up(self, batch: Batch) -> None:
         """Give a batch its place behind those that were claimed before it; call it before the next claim."""

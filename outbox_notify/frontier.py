@@ -1,21 +1,19 @@
 """Where the next claim starts to look, so that it does not wade through what is done or may not go yet.
 
 Rows due from birth are claimed in the order of `id` and never come back to their old place unseen, so a claim can
-start where the last one ended. Two things keep it honest. A slow writer may commit a low id late: the *floor*
-passes an id only after a scan that began when every transaction that could have drawn a lower one had ended.
-And a row that was passed over because its aggregate is held elsewhere is remembered by its key: later events of
-that key wait until the scan has gone back for it.
+start where the last one ended. Two things keep it honest. A slow writer may commit a low id late: whoever was
+running during a claim is remembered with the lowest id that it may have drawn, and the first claim after its end
+starts there. And a row that was passed over because its aggregate is held elsewhere is remembered by its key: later
+events of that key wait until the scan has gone back for it.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 from uuid import UUID
 
 _MOST_PASSED_KEYS = 2048
 _MOST_KEYS_OF_A_TENANT = 256
-_MOST_MARKS = 512
 _LONGEST_LOOK = 5_000_000
 _NO_LEASE = UUID(int=0)
 
@@ -41,24 +39,20 @@ class Scan:
     """What a claim saw.
 
     Args:
-        start: the id it started from.
         frontier: up to here every due row was taken or passed over.
         free: how many of the rows it looked at may go.
         exhausted: whether it reached the end of the table, with nothing due left behind.
         passed: what it passed over, lowest id first.
         complete: whether `passed` holds all of that.
-        oldest_transaction: every transaction below this one had ended.
-        next_transaction: no transaction from this one on had begun.
+        running: the transactions that had not ended, and so may have drawn ids that nobody saw yet.
     """
 
-    start: int
     frontier: int
     free: int
     exhausted: bool
     passed: list[Passed]
     complete: bool
-    oldest_transaction: int
-    next_transaction: int
+    running: list[int]
 
 
 class Frontier:
@@ -71,21 +65,18 @@ class Frontier:
     def __init__(self, look: int) -> None:
         self._least_look = look
         self.look = look
-        self.floor = 0
         self.frontier = 0
+        self.running: dict[int, int] = {}
         self.passed: dict[int, int] = {}
         self.resting_tenants: set[str] = set()
-        self._marks: deque[tuple[int, int]] = deque()
+        self._seen_to = 0
         self._lowered = False
+        self._came_free: set[int] = set()
 
-    def start(self, *, safely: bool) -> int:
-        """Return the id to scan from.
-
-        Args:
-            safely: whether to look again at what slow writers may have committed behind the frontier.
-        """
+    def begin(self) -> None:
+        """Note that a claim begins, from `frontier`, or from where the first of `running` that has ended began."""
         self._lowered = False
-        return self.floor if safely else self.frontier
+        self._came_free.clear()
 
     def advance(self, scan: Scan, claimed: int) -> None:
         """Move on after a claim; not when something came free behind it while it ran.
@@ -94,49 +85,46 @@ class Frontier:
             scan: what it saw.
             claimed: how many events it took.
         """
-        if self._lowered:
+        if self._lowered or any(row.key in self._came_free for row in scan.passed):
             return
         reached = self._remember(scan)
         stuck = reached < scan.frontier and claimed == 0
         self._widen(stuck=stuck, hardly=scan.free * 2 < self._least_look and not scan.exhausted)
         self.frontier = reached + 1
-        if scan.start <= self.floor:
-            while self._marks and self._marks[0][1] <= scan.oldest_transaction:
-                self.floor = max(self.floor, min(self._marks.popleft()[0], reached + 1))
-        self._marks.append((reached + 1, scan.next_transaction))
-        if len(self._marks) > _MOST_MARKS:
-            self._marks = deque(list(self._marks)[1::2])
+        # Who began after the claim before this one draws only ids above all that one saw.
+        self.running = {writer: self.running.get(writer, self._seen_to) for writer in scan.running}
+        self._seen_to = max(self._seen_to, reached + 1)
 
     def lower(self, first: int) -> None:
         """Go back to an id: something there may have come free."""
         self._lowered = True
-        self.floor = min(self.floor, first)
         self.frontier = min(self.frontier, first)
         self.passed = {key: passed for key, passed in self.passed.items() if passed < first}
 
     def settled(self, key: int) -> None:
         """Go back for what was passed over of a key: an event that may have held it is settled."""
         first = self.passed.get(key)
-        if first is not None:
+        if first is None:
+            self._came_free.add(key)
+        else:
             self.lower(first)
 
     def reset(self) -> None:
         """Forget everything; the next scan is of the whole table."""
-        self.floor = self.frontier = 0
+        self.frontier = 0
         self.look = self._least_look
         self.passed.clear()
         self.resting_tenants.clear()
-        self._marks.clear()
 
     def _remember(self, scan: Scan) -> int:
         """Note what was passed over; return the id up to which all of it is noted."""
-        for row in scan.passed:
-            if row.key is None or row.key in self.passed or row.tenant_id in self.resting_tenants:
-                continue
-            if len(self.passed) >= _MOST_PASSED_KEYS:
-                return row.first - 1
-            self.passed[row.key] = row.first
         self._let_tenants_rest(scan.passed)
+        for row in scan.passed:
+            if row.key is None or row.tenant_id in self.resting_tenants:
+                continue
+            if row.key not in self.passed and len(self.passed) >= _MOST_PASSED_KEYS:
+                return row.first - 1
+            self.passed[row.key] = min(row.first, self.passed.get(row.key, row.first))
         if not scan.complete and scan.passed:
             return min(scan.frontier, scan.passed[-1].first)
         return scan.frontier

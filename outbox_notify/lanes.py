@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class Lanes:
     """One lane per aggregate, over all batches that the relay has in hand. No I/O.
 
-    A claim does not see what this relay has in hand as an obstacle; the lanes are the obstacle. So an event that did
-    not get through stays in its lane until no batch can enter any more whose claim was begun before the table told
-    that it came back.
+    A claim does not see what this relay has in hand as an obstacle; the lanes are the obstacle. An event that came
+    back keeps claims off its aggregate until that is written: then the table tells. It stays in its lane even longer,
+    until no batch can enter any more whose claim was begun before that.
 
     Args:
         ordered: whether aggregates keep their order; without it every event is free.
@@ -28,23 +28,29 @@ class Lanes:
     def __init__(self, *, ordered: bool, block: bool) -> None:
         self._ordered = ordered
         self._passing = (Published,) if block else (Published, Failed)
-        self._last: dict[int, Ticket] = {}
+        self._last: dict[int | None, Ticket] = {}
+        self._returned: dict[int | None, dict[int, Ticket]] = {}
+        self._unwritten: set[Ticket] = set()
+        self._written: list[Ticket] = []
+        self._leaving: deque[tuple[int, list[Ticket]]] = deque()
         self._lined_up = 0
         self._entered = 0
-        self._settled: list[Ticket] = []
-        self._leaving: deque[tuple[int, list[Ticket]]] = deque()
 
     def line_up(self) -> int:
         """Return the number of a batch that was just claimed; batches enter in the order of their numbers."""
         self._lined_up += 1
         return self._lined_up
 
-    def claiming(self) -> None:
-        """Note that a claim begins: it, and every later one, sees in the table what is settled by now."""
-        if self._settled:
-            self._leaving.append((self._lined_up, self._settled))
-            self._settled = []
+    def claiming(self) -> set[int]:
+        """Note that a claim begins; return the keys that it has to leave alone.
+
+        It, and every later one, sees in the table what is settled by now.
+        """
+        if self._written:
+            self._leaving.append((self._lined_up, self._written))
+            self._written = []
         self._let_leave()
+        return {key for ticket in self._unwritten if (key := ticket.event.ordering_key) is not None}
 
     def admit(self, number: int, tickets: Iterable[Ticket]) -> list[Ticket]:
         """Queue the events of a batch in write order; return those that may be sent at once.
@@ -62,41 +68,62 @@ class Lanes:
         When it did not get through, those that stand behind it are released.
         """
         ticket.resolve(outcome)
-        ahead, follower = ticket, ticket.follower
-        if follower is not None and isinstance(outcome, self._passing):
-            return [follower]
-        while follower is not None:
-            follower.resolve(_behind(ahead))
-            ahead, follower = follower, follower.follower
+        follower = ticket.follower
+        if isinstance(outcome, self._passing):
+            self._step_out(ticket)
+            return [follower] if follower is not None and follower.outcome is None else []
+        self._return(ticket)
+        while follower is not None and follower.outcome is None:
+            follower.resolve(_behind(ticket))
+            self._return(follower)
+            ticket, follower = follower, follower.follower
         return []
 
     def settled(self, tickets: Iterable[Ticket]) -> None:
         """Note that the outcomes of a batch are written."""
-        self._settled += [ticket for ticket in tickets if ticket.event.ordering_key is not None]
+        written = self._unwritten.intersection(tickets)
+        self._unwritten -= written
+        self._written += written
 
     def _join(self, ticket: Ticket) -> bool:
         """Put an event at the end of its lane; return whether it may be sent at once."""
         key = ticket.event.ordering_key
-        ahead = None
-        if self._ordered and key is not None:
-            ahead, self._last[key] = self._last.get(key), ticket
+        if not self._ordered or key is None:
+            return ticket.outcome is None
+        # What came back and was claimed again is its own obstacle no more.
+        returned = self._returned.get(key, {})
+        returned.pop(ticket.event.id, None)
+        obstacle = next((other for other in returned.values() if other.event.id < ticket.event.id), None)
+        if obstacle is not None and ticket.outcome is None:
+            ticket.resolve(_behind(obstacle))
         if ticket.outcome is not None:
+            self._return(ticket)
             return False
-        # What came back and was claimed again finds itself, or those behind it, at the end of its lane.
-        if ahead is None or ahead.event.id >= ticket.event.id or isinstance(ahead.outcome, self._passing):
-            return True
-        if ahead.outcome is None:
+        ahead, self._last[key] = self._last.get(key), ticket
+        if ahead is not None:
             ahead.follower = ticket
-        else:
-            ticket.resolve(_behind(ahead))
-        return False
+        return ahead is None
+
+    def _return(self, ticket: Ticket) -> None:
+        key = ticket.event.ordering_key
+        if self._ordered and key is not None:
+            self._step_out(ticket)
+            self._returned.setdefault(key, {})[ticket.event.id] = ticket
+            self._unwritten.add(ticket)
+
+    def _step_out(self, ticket: Ticket) -> None:
+        if self._last.get(ticket.event.ordering_key) is ticket:
+            del self._last[ticket.event.ordering_key]
 
     def _let_leave(self) -> None:
         while self._leaving and self._leaving[0][0] <= self._entered:
             for ticket in self._leaving.popleft()[1]:
                 key = ticket.event.ordering_key
-                if key is not None and self._last.get(key) is ticket:
-                    del self._last[key]
+                returned = self._returned.get(key, {})
+                if returned.get(ticket.event.id) is ticket:
+                    del returned[ticket.event.id]
+                if not returned:
+                    self._returned.pop(key, None)
 
 
 def _behind(ahead: Ticket) -> Released:

@@ -95,9 +95,9 @@ class Relay:
         if not (await self._wait(self._sender.wait_ready) and await self._wait(self._slots.acquire)):
             return
         began = anyio.current_time()
-        self._delivery.claiming()
+        held = self._delivery.claiming()
         try:
-            claim = await self._claimer.claim()
+            claim = await self._claimer.claim(held)
         except BaseException:
             self._slots.release()
             raise

@@ -1,21 +1,28 @@
 -- Claim the oldest due events under a fresh lease, for the relay whose turn it is (see claim_begin.sql).
 --
 -- ordered         whether aggregates keep their order
--- floor           start here; nothing below is due but what `returned` or `waiting` finds
+-- frontier        start here; nothing below is due but what `returned` or `waiting` finds, and late commits:
+-- running         transactions that ran during the last claim; when one has ended, start at its
+-- running_from    instead, the lowest id that it may have drawn
 -- scan, rows      how many rows to look at, and how many of them to take at most
 -- bytes           stop before the bodies pass this size; the first event is taken whatever its size
 -- max_claims      an event claimed this often without an outcome is taken alone
 -- own             leases of this relay
 -- seen_to         the newest lease known: what is newer, and not own, belongs to another relay
 -- foreign         older leases of other relays that were still held when last looked at
--- passed_keys     keys passed over below the floor; their later events have to wait
+-- passed_keys     keys passed over below the frontier; their later events have to wait
 -- resting         subjects (tenant.type) whose route rests; resting_tenants: tenants that rest as a whole
 -- block           whether a failed event holds back its aggregate
 --
 -- An event is held while an earlier unfinished one of its key is elsewhere: in another relay's hands, tried and
 -- returned, passed over, resting. It need not be sought among events that were never tried: those come first in
 -- the scan. What this relay itself has in hand does not hold: it publishes in order of claims.
-WITH foreign_lease AS MATERIALIZED (
+WITH place AS MATERIALIZED (
+    SELECT least(%(frontier)s::bigint, min(writer.first)) AS start
+    FROM unnest(%(running)s::bigint[], %(running_from)s::bigint[]) AS writer (transaction, first)
+    WHERE pg_visible_in_snapshot(writer.transaction::text::xid8, pg_current_snapshot())
+),
+foreign_lease AS MATERIALIZED (
     SELECT lease_token, ordering_key
     FROM {schema}.event_outbox
     WHERE status = 'in_progress' AND lease_token = ANY(%(foreign)s::uuid[])
@@ -41,14 +48,14 @@ scanned AS MATERIALIZED (
             OR tenant_id = ANY(%(resting_tenants)s::text[]) AS rests,
         ordering_key IS NOT NULL AND ordering_key IN (SELECT ordering_key FROM held_key) AS held
     FROM {schema}.event_outbox
-    WHERE status = 'pending' AND available_at <= created_at AND id >= %(floor)s::bigint
+    WHERE status = 'pending' AND available_at <= created_at AND id >= (SELECT start FROM place)
     ORDER BY id
     LIMIT %(scan)s::bigint
 ),
 reach AS MATERIALIZED (
     SELECT
         count(*) < %(scan)s::bigint AS exhausted,
-        coalesce(max(id), %(floor)s::bigint - 1) AS scanned_to
+        coalesce(max(id), (SELECT start FROM place) - 1) AS scanned_to
     FROM scanned
 ),
 waiting AS MATERIALIZED (
@@ -200,8 +207,7 @@ SELECT
     ARRAY(SELECT id FROM passed ORDER BY id) AS passed_ids,
     ARRAY(SELECT rests FROM passed ORDER BY id) AS passed_rests,
     ARRAY(SELECT DISTINCT lease_token FROM foreign_lease) AS foreign,
-    pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest_transaction,
-    pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next_transaction,
+    ARRAY(SELECT pg_snapshot_xip(pg_current_snapshot())::text::bigint) AS running,
     extract(epoch FROM (
         SELECT available_at
         FROM {schema}.event_outbox
