@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import Any
 from urllib.parse import quote
 
 from outbox_notify.errors import InvalidEvent
@@ -129,8 +130,19 @@ def _percent(text: str) -> str:
 
 def _row_headers(headers: str) -> list[str]:
     lines = []
-    for name, value in json.loads(headers).items():
+    for name, value in _pairs(headers).items():
         if not isinstance(value, str) or not _HEADER_NAME.fullmatch(name) or _RESERVED.match(name):
             raise InvalidEvent("headers", name, "must be an allowed name with a text")
         lines.append(f"{name}: {value}")
     return lines
+
+
+def _pairs(headers: str) -> dict[str, Any]:
+    """Read a row's headers, which Python may refuse though PostgreSQL took them: nesting, endless numbers."""
+    try:
+        pairs = json.loads(headers)
+    except (ValueError, RecursionError):
+        pairs = None
+    if not isinstance(pairs, dict):
+        raise InvalidEvent("headers", "the headers", "must be a JSON object of texts")
+    return pairs
