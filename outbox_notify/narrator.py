@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -9,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from outbox_notify.outcomes import Failed, Outcome, Published, Released, Rested, Retry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from structlog.stdlib import BoundLogger
 
     from outbox_notify.messages import ClaimedEvent
 
-_LEVELS = {
+LEVELS = {
     "relay.ready": "info",
     "relay.stopping": "info",
     "relay.stopped": "info",
@@ -39,6 +40,8 @@ _LEVELS = {
     "sweep.postponed": "warning",
 }
 _FOLD_FOR = 10.0
+# How long the number of lines that were not written is kept for the next one that is.
+_FORGET_AFTER = 60.0
 
 
 class Narrator:
@@ -46,10 +49,12 @@ class Narrator:
 
     Args:
         logger: where the lines go.
+        clock: a steady clock, seconds.
     """
 
-    def __init__(self, logger: BoundLogger) -> None:
+    def __init__(self, logger: BoundLogger, clock: Callable[[], float] = time.monotonic) -> None:
         self._logger = logger
+        self._clock = clock
         self._folded: dict[tuple[str, str], tuple[float, int]] = {}
 
     def __call__(self, event: str, /, **facts: Any) -> None:
@@ -84,15 +89,21 @@ class Narrator:
                 self._line("event.failed", **about, reason=reason)
 
     def _line(self, event: str, **facts: Any) -> None:
-        now = time.monotonic()
-        key = (event, str(facts.get("reason", "")) if "id" not in facts else str(facts))
-        first, folded = self._folded.get(key, (0.0, 0))
-        if "reason" in facts and now - first < _FOLD_FOR:
-            self._folded[key] = (first, folded + 1)
+        # Each event is named: what became of it is never folded.
+        if "reason" in facts and "id" not in facts and self._folds(event, facts):
             return
-        if folded:
-            facts["repeated"] = folded
-        if "reason" in facts:
-            self._folded = {known: seen for known, seen in self._folded.items() if now - seen[0] < _FOLD_FOR}
-            self._folded[key] = (now, 0)
-        getattr(self._logger, _LEVELS.get(event, "info"))(event, **facts)
+        getattr(self._logger, LEVELS.get(event, "info"))(event, **facts)
+
+    def _folds(self, event: str, facts: dict[str, Any]) -> bool:
+        """Count a line that says the same again; one that is to be written learns how often that was."""
+        now = self._clock()
+        key = (event, str(facts["reason"]))
+        since, repeated = self._folded.get(key, (-math.inf, 0))
+        if now - since < _FOLD_FOR:
+            self._folded[key] = (since, repeated + 1)
+            return True
+        if repeated:
+            facts["repeated"] = repeated
+        self._folded = {known: seen for known, seen in self._folded.items() if now - seen[0] < _FORGET_AFTER}
+        self._folded[key] = (now, 0)
+        return False
