@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from outbox_notify.ports import Outbox, Report, Wake
     from outbox_notify.routes import Routes
 
-# A look at the whole table is repeated after twenty times its own duration: it never takes more than a small share.
+# A look at the whole table is repeated after twenty times what it took in vain: that is never more than a small share.
 _WHOLE_LOOK_REST = 20
 
 
@@ -54,6 +55,8 @@ class Claimer:
         self._frontier = Frontier(batch_size)
         self._leases = Leases()
         self._whole_look_at = 0.0
+        self._whole_look_to: int | None = None
+        self._whole_look_cost = 0.0
 
     async def claim(self, held: Collection[int]) -> Claim:
         """Take a lease on the next batch of due events.
@@ -68,15 +71,15 @@ class Claimer:
         whole = self._wake.scan_wanted() or began >= self._whole_look_at
         if whole:
             self._leases.forget_foreign()
+            self._whole_look_to, self._whole_look_cost = self._frontier.frontier, 0.0
+            self._whole_look_at = math.inf
         if self._routes.rouse(began) or whole:
             self._frontier.reset()
         self._frontier.begin()
         claim = await self._outbox.claim(self._wanted(held))
         self._frontier.advance(claim.scan, claim.claimed)
         self._leases.saw(claim.token, claim.foreign)
-        if whole:
-            took = time.monotonic() - began
-            self._whole_look_at = began + max(self._sweep_interval, took * _WHOLE_LOOK_REST)
+        self._plan_whole_look(claim, began, time.monotonic())
         return claim
 
     def nothing_before(self, claim: Claim) -> float:
@@ -121,6 +124,16 @@ class Claimer:
     def nothing_due(self, claim: Claim) -> bool:
         """Return whether a claim shows that nothing is due, and nothing of this relay is under way."""
         return claim.token is None and claim.scan.exhausted and not self._leases.own
+
+    def _plan_whole_look(self, claim: Claim, began: float, ended: float) -> None:
+        """Plan the next look at the whole table once this one, over many claims perhaps, is back where it set out."""
+        if self._whole_look_to is None:
+            return
+        if not claim.claimed:
+            self._whole_look_cost += ended - began
+        if claim.scan.exhausted or self._frontier.frontier >= self._whole_look_to:
+            self._whole_look_to = None
+            self._whole_look_at = ended + max(self._sweep_interval, self._whole_look_cost * _WHOLE_LOOK_REST)
 
     def _wanted(self, held: Collection[int]) -> Wanted:
         return Wanted(
