@@ -61,6 +61,7 @@ WITH calls (role, function) AS (
     WHERE nspname = :'schema' AND starts_with(proname::text, 'event_outbox')
     UNION ALL
     SELECT :'writer', 'pg_catalog.' || unnest(ARRAY[
+        'pg_current_xact_id()',
         'pg_try_advisory_xact_lock_shared(int, int)',
         'pg_notification_queue_usage()',
         'pg_notify(text, text)',
@@ -74,6 +75,11 @@ WITH calls (role, function) AS (
         'pg_advisory_unlock_all()',
         'pg_advisory_xact_lock(int, int)',
         'pg_try_advisory_xact_lock(int, int)',
+        'pg_current_snapshot()',
+        'pg_snapshot_xip(pg_snapshot)',
+        'pg_snapshot_xmax(pg_snapshot)',
+        'pg_visible_in_snapshot(xid8, pg_snapshot)',
+        'pg_current_xact_id()',
         'pg_listening_channels()',
         'pg_notification_queue_usage()',
         'pg_notify(text, text)'

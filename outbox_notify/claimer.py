@@ -75,8 +75,7 @@ class Claimer:
             self._whole_look_at = math.inf
         if self._routes.rouse(began) or whole:
             self._frontier.reset()
-        self._frontier.begin()
-        claim = await self._outbox.claim(self._wanted(held))
+        claim = await self._outbox.claim(self._wanted(self._frontier.begin(), held))
         self._frontier.advance(claim.scan, claim.claimed)
         self._leases.saw(claim.token, claim.foreign)
         self._plan_whole_look(claim, began, time.monotonic())
@@ -135,11 +134,11 @@ class Claimer:
             self._whole_look_to = None
             self._whole_look_at = ended + max(self._sweep_interval, self._whole_look_cost * _WHOLE_LOOK_REST)
 
-    def _wanted(self, held: Collection[int]) -> Wanted:
+    def _wanted(self, start: int, held: Collection[int]) -> Wanted:
         return Wanted(
-            frontier=self._frontier.frontier,
-            running=list(self._frontier.running),
-            running_from=list(self._frontier.running.values()),
+            start=start,
+            running=list(self._frontier.late.running),
+            running_from=list(self._frontier.late.running.values()),
             scan=self._frontier.look,
             bytes=self._batch_bytes,
             own=list(self._leases.own),

@@ -16,7 +16,7 @@ class Wanted:
     """What a claim asks for.
 
     Args:
-        frontier: id to scan from, unless one of `running` has ended.
+        start: id to scan from, unless one of `running` has ended.
         running: transactions that ran when last looked.
         running_from: the lowest id that each of them may have drawn; the scan starts at that of who has ended.
         scan: rows to look at.
@@ -29,7 +29,7 @@ class Wanted:
         resting_tenants: tenants that rest as a whole.
     """
 
-    frontier: int
+    start: int
     running: list[int]
     running_from: list[int]
     scan: int

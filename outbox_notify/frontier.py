@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from outbox_notify.late_commits import LateCommits, Transactions
+
 _MOST_PASSED_KEYS = 2048
 _MOST_KEYS_OF_A_TENANT = 256
 _LONGEST_LOOK = 5_000_000
@@ -44,7 +46,7 @@ class Scan:
         exhausted: whether it reached the end of the table, with nothing due left behind.
         passed: what it passed over, lowest id first.
         complete: whether `passed` holds all of that.
-        running: the transactions that had not ended, and so may have drawn ids that nobody saw yet.
+        transactions: who may have drawn ids that nobody saw yet.
     """
 
     frontier: int
@@ -52,7 +54,7 @@ class Scan:
     exhausted: bool
     passed: list[Passed]
     complete: bool
-    running: list[int]
+    transactions: Transactions
 
 
 class Frontier:
@@ -66,17 +68,18 @@ class Frontier:
         self._least_look = look
         self.look = look
         self.frontier = 0
-        self.running: dict[int, int] = {}
+        self.late = LateCommits()
         self.passed: dict[int, int] = {}
         self.resting_tenants: set[str] = set()
-        self._seen_to = 0
         self._lowered = False
         self._came_free: set[int] = set()
 
-    def begin(self) -> None:
-        """Note that a claim begins, from `frontier`, or from where the first of `running` that has ended began."""
+    def begin(self) -> int:
+        """Note that a claim begins; return the id to scan from, unless a transaction known to run has ended."""
         self._lowered = False
         self._came_free.clear()
+        unlisted = self.late.unlisted_from
+        return self.frontier if unlisted is None else min(self.frontier, unlisted)
 
     def advance(self, scan: Scan, claimed: int) -> None:
         """Move on after a claim; not when something came free behind it while it ran.
@@ -91,9 +94,7 @@ class Frontier:
         stuck = reached < scan.frontier and claimed == 0
         self._widen(stuck=stuck, hardly=scan.free * 2 < self._least_look and not scan.exhausted)
         self.frontier = reached + 1
-        # Who began after the claim before this one draws only ids above all that one saw.
-        self.running = {writer: self.running.get(writer, self._seen_to) for writer in scan.running}
-        self._seen_to = max(self._seen_to, reached + 1)
+        self.late.passed(scan.transactions, reached + 1)
 
     def lower(self, first: int) -> None:
         """Go back to an id: something there may have come free."""

@@ -9,6 +9,7 @@ from psycopg.rows import class_row, namedtuple_row
 
 from outbox_notify.claims import Claim, Wanted
 from outbox_notify.frontier import Passed, Scan
+from outbox_notify.late_commits import Transactions
 from outbox_notify.messages import ClaimedEvent
 from outbox_notify.outcomes import Failed, Published, Released, Rested, Retry
 from outbox_notify.pool import Pool
@@ -224,6 +225,6 @@ def _claim(row: Any) -> Claim:
         row.exhausted,
         passed,
         len(passed) < _REMEMBERED,
-        list(row.running),
+        Transactions(list(row.running), row.horizon, row.own),
     )
     return Claim(row.token, row.claimed, row.suspect, scan, list(row.foreign), row.next_due_in)

@@ -1,7 +1,7 @@
 -- Claim the oldest due events under a fresh lease, for the relay whose turn it is (see claim_begin.sql).
 --
 -- ordered         whether aggregates keep their order
--- frontier        start here; nothing below is due but what `returned` or `waiting` finds, and late commits:
+-- start           scan from here; nothing below is due but what `returned` or `waiting` finds, and late commits:
 -- running         transactions that ran during the last claim; when one has ended, start at its
 -- running_from    instead, the lowest id that it may have drawn
 -- scan, rows      how many rows to look at, and how many of them to take at most
@@ -18,7 +18,7 @@
 -- returned, passed over, resting. It need not be sought among events that were never tried: those come first in
 -- the scan. What this relay itself has in hand does not hold: it publishes in order of claims.
 WITH place AS MATERIALIZED (
-    SELECT least(%(frontier)s::bigint, min(writer.first)) AS start
+    SELECT least(%(start)s::bigint, min(writer.first)) AS start
     FROM unnest(%(running)s::bigint[], %(running_from)s::bigint[]) AS writer (transaction, first)
     WHERE pg_visible_in_snapshot(writer.transaction::text::xid8, pg_current_snapshot())
 ),
@@ -208,6 +208,9 @@ SELECT
     ARRAY(SELECT rests FROM passed ORDER BY id) AS passed_rests,
     ARRAY(SELECT DISTINCT lease_token FROM foreign_lease) AS foreign,
     ARRAY(SELECT pg_snapshot_xip(pg_current_snapshot())::text::bigint) AS running,
+    pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS horizon,
+    -- Given when the snapshot was taken already, also to a claim that found nothing.
+    pg_current_xact_id()::text::bigint AS own,
     extract(epoch FROM (
         SELECT available_at
         FROM {schema}.event_outbox

@@ -182,6 +182,7 @@ def test_rights_that_were_revoked_from_everyone_are_granted(
 ) -> None:
     owner.execute("REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA warehouse FROM PUBLIC")
     for function in (
+        "pg_current_xact_id()",
         "pg_try_advisory_xact_lock_shared(int, int)",
         "pg_advisory_xact_lock(int, int)",
         "pg_advisory_lock(int, int)",
