@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 
+from outbox_notify.answers import read_answer
 from outbox_notify.errors import InvalidEvent, NatsUnreachable, OutboxError
 from outbox_notify.nats_client import close_nats, connect_nats
 from outbox_notify.outcomes import Failed, Outcome, Published, Released, Rested
-from outbox_notify.retry import Backoff, judge
+from outbox_notify.retry import Backoff
 from outbox_notify.streams import ensure_stream
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ _FIRST_WAIT = 0.1
 _LONGEST_WAIT = 2.0
 _STREAM_TIMEOUT = 10.0
 _CHUNK = 256 * 1024
-_NO_RESPONDERS = "503"
 _PERMISSION = re.compile(r'permissions violation for publish to "([^"]+)"', re.IGNORECASE)
 _NO_ANSWER = "no answer from JetStream in time"
 
@@ -205,32 +204,30 @@ class Publisher:
             self._on_outcome(ticket, self._outcome(msg, ticket.event.route))
 
     def _outcome(self, msg: Msg, route: str) -> Outcome:
-        if msg.headers and msg.headers.get("Status") == _NO_RESPONDERS:
-            return Rested(route, "no stream takes the subject, or JetStream has no leader (503)")
-        try:
-            ack: Any = json.loads(msg.data)
-            if error := ack.get("error"):
-                return judge(int(error.get("err_code", 0)), str(error.get("description", "refused")), route)
-            stream, sequence = str(ack["stream"]), int(ack["seq"])
-        except (ValueError, TypeError, KeyError, AttributeError):
-            return Rested(route, "the answer is not an ack of JetStream")
-        if sequence <= 0 or stream not in self._streams:
+        outcome = read_answer(msg.headers, msg.data, route)
+        if isinstance(outcome, Published) and outcome.stream not in self._streams:
             # Perhaps a stream that somebody has made since we looked.
             self._met_stranger = True
-            return Rested(route, f"the ack is not from our stream: {stream}, sequence {sequence}")
-        return Published(stream, sequence, bool(ack.get("duplicate")))
+            return Rested(
+                route, f"the ack is not from our stream: {outcome.stream}, sequence {outcome.sequence}"
+            )
+        return outcome
 
     async def _on_error(self, error: Exception) -> None:
-        text = str(error)
-        self._complaint = text.removeprefix("nats: ")
-        if found := _PERMISSION.search(text):
-            refused = found.group(1)
-            tokens = self._settings.subject_prefix.count(".") + 1
-            route = refused.split(".", tokens)[-1]
-            for number, ticket in list(self._pending.items()):
-                if ticket.event.route == route:
-                    del self._pending[number]
-                    self._on_outcome(ticket, Rested(route, "publish is not permitted"))
+        text = str(error).removeprefix("nats: ")
+        if refused := _PERMISSION.search(text):
+            self._on_not_permitted(refused.group(1))
+        else:
+            self._complaint = text
+
+    def _on_not_permitted(self, subject: str) -> None:
+        """Let the route of a refused subject rest; nats-py tells subjects in lower case."""
+        prefix = f"{self._settings.subject_prefix}.".lower()
+        for number, ticket in list(self._pending.items()):
+            route = ticket.event.route
+            if prefix + route.lower() == subject.lower():
+                del self._pending[number]
+                self._on_outcome(ticket, Rested(route, "publish is not permitted"))
 
     async def _on_closed(self) -> None:
         self._lost.set()

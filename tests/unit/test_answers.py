@@ -1,0 +1,67 @@
+"""What an answer to a published event means."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from outbox_notify.answers import read_answer
+from outbox_notify.outcomes import Failed, Outcome, Published, Released, Rested, Retry
+
+ROUTE = "acme.stock.moved"
+NUMBERS_AND_TEXTS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+
+
+def test_ack_says_stream_sequence_and_whether_it_was_known() -> None:
+    assert read_answer(None, b'{"stream": "OUTBOX", "seq": 7}', ROUTE) == Published("OUTBOX", 7)
+    known = read_answer(None, b'{"stream": "OUTBOX", "seq": 7, "duplicate": true}', ROUTE)
+    assert known == Published("OUTBOX", 7, duplicate=True)
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [
+        (10077, Rested(ROUTE, "no (10077)")),
+        (10054, Failed("no (10054)", counted=True)),
+        (10158, Released("no (10158)")),
+        (19999, Retry("no (19999)")),
+    ],
+)
+def test_refusal_is_judged(code: int, outcome: Outcome) -> None:
+    answer = {"error": {"code": 400, "err_code": code, "description": "no"}, "stream": "OUTBOX", "seq": 0}
+    assert read_answer(None, json.dumps(answer).encode(), ROUTE) == outcome
+
+
+def test_answer_that_nobody_listens_rests_the_route() -> None:
+    outcome = read_answer({"Status": "503"}, b"", ROUTE)
+    assert isinstance(outcome, Rested)
+    assert "503" in outcome.reason
+
+
+def test_other_headers_do_not_matter() -> None:
+    assert read_answer({"X": "y"}, b'{"stream": "OUTBOX", "seq": 7}', ROUTE) == Published("OUTBOX", 7)
+
+
+@given(st.binary())
+def test_no_noise_is_an_ack(data: bytes) -> None:
+    assert not isinstance(read_answer(None, data, ROUTE), Published)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["stream", "seq", "error", "duplicate", "err_code"]),
+        NUMBERS_AND_TEXTS
+        | st.lists(NUMBERS_AND_TEXTS)
+        | st.dictionaries(st.just("err_code"), NUMBERS_AND_TEXTS),
+    )
+)
+def test_only_a_stream_and_a_sequence_above_zero_are_an_ack(answer: dict[str, object]) -> None:
+    outcome = read_answer(None, json.dumps(answer).encode(), ROUTE)
+    if isinstance(outcome, Published):
+        assert type(answer["stream"]) is str
+        assert type(answer["seq"]) is int
+        assert answer["seq"] > 0
+        assert not answer.get("error")
