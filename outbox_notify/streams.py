@@ -8,7 +8,7 @@ import nats.errors
 import nats.js.errors
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 
-from outbox_notify.errors import NatsUnreachable, NotPermitted
+from outbox_notify.errors import NatsUnreachable, NotPermitted, OutboxError
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -37,12 +37,23 @@ async def ensure_stream(client: Client, name: str, prefix: str) -> set[str]:
             await _create(client, name, prefix)
             names = await _covering(client, prefix)
     except (nats.errors.TimeoutError, nats.js.errors.ServiceUnavailableError) as error:
-        raise NatsUnreachable(f"JetStream does not answer: {error}") from None
-    except nats.errors.NoRespondersError:
-        raise NatsUnreachable("JetStream is not enabled: start nats-server with -js") from None
+        raise _unanswered(client, error) from None
     except nats.js.errors.APIError as error:
         raise NotPermitted(f"JetStream refused the stream {name}: {error.description}") from None
     return names
+
+
+def _unanswered(client: Client, error: Exception) -> OutboxError:
+    """Tell a request that the server has dropped, for want of a right, from one that nobody answers."""
+    complaint = str(client.last_error or "").removeprefix("nats: ")
+    if "permissions violation" in complaint.lower():
+        return NotPermitted(f"NATS does not let this user ask JetStream: {complaint}")
+    if isinstance(error, nats.js.errors.ServiceUnavailableError):
+        # Without a description it is how nats-py tells that nobody listens on JetStream's subjects.
+        return NatsUnreachable(
+            f"JetStream does not answer: {error.description or 'start nats-server with -js'}"
+        )
+    return NatsUnreachable(f"JetStream does not answer within {_API_TIMEOUT:g} s")
 
 
 async def _covering(client: Client, prefix: str) -> set[str]:
