@@ -144,7 +144,8 @@ class Claimer:
             own=list(self._leases.own),
             foreign=self._leases.holding,
             seen_to=self._leases.seen_to,
-            passed_keys=[*self._frontier.passed, *held],
+            passed=self._frontier.passed,
+            held=list(held),
             resting=list(self._routes.resting),
             resting_tenants=list(self._frontier.resting_tenants),
         )

@@ -24,7 +24,8 @@ class Wanted:
         own: leases of this relay.
         foreign: older leases of others that were held when last looked at.
         seen_to: the newest lease known.
-        passed_keys: keys whose earlier events were passed over, or are on their way back to the table.
+        passed: keys whose events were passed over, with the first id of each.
+        held: keys of events that are on their way back to the table.
         resting: subjects without prefix whose route rests.
         resting_tenants: tenants that rest as a whole.
     """
@@ -37,7 +38,8 @@ class Wanted:
     own: list[UUID]
     foreign: list[UUID]
     seen_to: UUID
-    passed_keys: list[int]
+    passed: dict[int, int]
+    held: list[int]
     resting: list[str]
     resting_tenants: list[str]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import class_row, namedtuple_row
+from psycopg.types.json import Jsonb
 
 from outbox_notify.claims import Claim, Wanted
 from outbox_notify.frontier import Passed, Scan
@@ -79,7 +80,8 @@ class Storage:
         Raises:
             OutboxError: PostgreSQL cannot be reached, or refuses.
         """
-        parameters = {**self._limits, **{name: getattr(wanted, name) for name in Wanted.__slots__}}
+        asked = {name: getattr(wanted, name) for name in Wanted.__slots__}
+        parameters = {**self._limits, **asked, "passed": Jsonb(wanted.passed)}
 
         async def statements(conn: Link) -> Any:
             # No pipeline: a relay frozen between two of its messages would keep the turn, and no timeout would fire.

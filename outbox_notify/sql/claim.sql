@@ -10,7 +10,9 @@
 -- own             leases of this relay
 -- seen_to         the newest lease known: what is newer, and not own, belongs to another relay
 -- foreign         older leases of other relays that were still held when last looked at
--- passed_keys     keys passed over below the frontier; their later events have to wait
+-- passed          keys passed over below the frontier, with the first id of each: its later events have to wait,
+--                 but not an earlier one, whose retry comes due while they stand behind it
+-- held            keys of events that are on their way back to the table
 -- resting         subjects (tenant.type) whose route rests; resting_tenants: tenants that rest as a whole
 -- block           whether a failed event holds back its aggregate
 --
@@ -31,10 +33,15 @@ foreign_lease AS MATERIALIZED (
     FROM {schema}.event_outbox
     WHERE status = 'in_progress' AND lease_token > %(seen_to)s::uuid AND lease_token <> ALL(%(own)s::uuid[])
 ),
-held_key AS MATERIALIZED (
+busy_key AS MATERIALIZED (
     SELECT ordering_key FROM foreign_lease WHERE ordering_key IS NOT NULL AND %(ordered)s::boolean
     UNION
-    SELECT unnest(%(passed_keys)s::bigint[])
+    SELECT unnest(%(held)s::bigint[])
+),
+held_key AS MATERIALIZED (
+    SELECT ordering_key FROM busy_key
+    UNION
+    SELECT jsonb_object_keys(%(passed)s::jsonb)::bigint
 ),
 scanned AS MATERIALIZED (
     SELECT
@@ -73,7 +80,8 @@ waiting AS MATERIALIZED (
             ordering_key IS NULL OR NOT %(ordered)s::boolean
             -- A schedule waits for what was written before it and has not been reached by the scan.
             OR ((id <= (SELECT scanned_to FROM reach) OR (SELECT exhausted FROM reach))
-                AND ordering_key NOT IN (SELECT ordering_key FROM held_key)
+                AND ordering_key NOT IN (SELECT ordering_key FROM busy_key)
+                AND NOT coalesce((%(passed)s::jsonb ->> ordering_key::text)::bigint < id, false)
                 AND NOT EXISTS (
                     SELECT
                     FROM {schema}.event_outbox AS earlier
