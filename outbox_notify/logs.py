@@ -50,7 +50,8 @@ def get_logger() -> structlog.stdlib.BoundLogger:
 def setup_logging(settings: Settings, stream: TextIO | None = None) -> None:
     """Send every log line of the process to stderr, in the format and from the level that are set.
 
-    Libraries are heard from `warning`, and from `info` when our level is `debug`.
+    Libraries are heard from `warning`, or from our level if that is higher, and from `info` when ours is `debug`.
+    psycopg complains about each try to connect, which our own lines tell once: it is heard in `debug` only.
 
     Args:
         settings: their secrets are taken out of every line.
@@ -60,8 +61,11 @@ def setup_logging(settings: Settings, stream: TextIO | None = None) -> None:
     handler.setFormatter(_formatter(handler.stream, settings))
     root = logging.getLogger()
     root.handlers = [*(old for old in root.handlers if not isinstance(old, _Handler)), handler]
-    root.setLevel(logging.INFO if settings.log_level == "debug" else logging.WARNING)
-    logging.getLogger("outbox_notify").setLevel(settings.log_level.upper())
+    ours = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    logging.getLogger("outbox_notify").setLevel(ours)
+    all_of_it = settings.log_level == "debug"
+    root.setLevel(logging.INFO if all_of_it else max(ours, logging.WARNING))
+    logging.getLogger("psycopg").setLevel(logging.NOTSET if all_of_it else logging.ERROR)
     logging.captureWarnings(capture=True)
 
 

@@ -64,7 +64,7 @@ class Relay:
         self._patience = 0.0
         self.drained = anyio.Event()
         self.progress = 0
-        self.trouble: str | None = None
+        self.trouble: str | None = "PostgreSQL has not answered yet"
 
     async def run(self) -> None:
         """Work until stopped; what is in hand then is settled before this returns."""
