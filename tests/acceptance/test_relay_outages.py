@@ -37,10 +37,16 @@ def verdict_of(writers: Writers, table: OutboxTable, nats: EmbeddedNats) -> dict
     return problems
 
 
-@pytest.mark.parametrize("seconds", [6, pytest.param(30, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("how", ["stop", "kill"])
+@pytest.mark.parametrize(
+    ("how", "seconds"),
+    [
+        ("stop", 6),
+        pytest.param("stop", 30, marks=pytest.mark.slow),
+        pytest.param("kill", 6, marks=pytest.mark.slow),
+    ],
+)
 def test_t21_a_nats_outage_burns_no_attempts(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess, seconds: int, how: str
+    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess, how: str, seconds: int
 ) -> None:
     # So few attempts that an outage which counted any would show.
     relay = relay_process(OUTBOX_MAX_ATTEMPTS="2", OUTBOX_RETRY_BASE="50ms", **QUICK)
@@ -81,6 +87,7 @@ def test_t33_a_black_hole_before_nats_is_noticed_and_left(
             assert verdict_of(writers, table, nats_server) == {}
 
 
+@pytest.mark.slow
 def test_an_idle_relay_notices_a_black_hole_before_nats(
     database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
 ) -> None:
@@ -105,7 +112,9 @@ def test_t44_a_postgresql_that_goes_and_comes_costs_only_time(
             wait_for_stored(nats_server.url, times * 500)
             getattr(private_postgres, how)()
             private_postgres.start()
-            wait_for(partial(lambda times: len(relay.records("wake.ready")) > times, times), 10, "LISTEN again")
+            wait_for(
+                partial(lambda times: len(relay.records("wake.ready")) > times, times), 10, "LISTEN again"
+            )
         wait_for_stored(nats_server.url, 2000)
     with outbox_table(private_postgres.url) as table:
         assert verdict_of(writers, table, nats_server) == {}

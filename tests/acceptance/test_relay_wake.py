@@ -48,8 +48,7 @@ def figures(name: str, seconds: list[float]) -> tuple[float, float]:
     return cuts[49], cuts[98]
 
 
-@pytest.mark.parametrize("wake", ["armed", "always"])
-@pytest.mark.parametrize("postgres_version", [16, 18])
+@pytest.mark.parametrize(("postgres_version", "wake"), [(16, "armed"), (18, "armed"), (18, "always")])
 def test_an_idle_relay_delivers_in_milliseconds(
     database: str, nats_server: EmbeddedNats, relay_process: RelayProcess, wake: str
 ) -> None:
@@ -82,7 +81,7 @@ def test_without_the_trigger_events_arrive_within_a_sweep(
     relay_process(OUTBOX_SWEEP_INTERVAL="1s").wait_for_record("wake.ready")
     with spying(nats_server.url) as spy, psycopg.connect(database, autocommit=True) as conn:
         conn.execute("DROP TRIGGER event_outbox_wake_relay ON event_outbox")
-        seconds = latencies(conn, spy, 8)
+        seconds = latencies(conn, spy, 5)
     print(f"no trigger, sweep of 1 s: {max(seconds):.2f} s at most")  # noqa: T201
     # The trigger is really gone: a woken relay would never have been this slow.
     assert 0.2 < max(seconds) < 2
@@ -93,7 +92,7 @@ def test_a_polling_relay_uses_no_trigger_and_looks_twice_a_second(
 ) -> None:
     relay_process(OUTBOX_WAKE="poll", OUTBOX_SWEEP_INTERVAL="1h").wait_for_record("outage.ended")
     with spying(nats_server.url) as spy, psycopg.connect(database, autocommit=True) as conn:
-        seconds = latencies(conn, spy, 8)
+        seconds = latencies(conn, spy, 4)
         used = conn.execute(
             "SELECT count(*) FROM pg_stat_activity"
             " WHERE datname = current_database() AND application_name IN"

@@ -64,7 +64,10 @@ class OutboxTable:
 
     def wait_until_settled(self, timeout: float = 30) -> None:
         """Return once nothing is pending or in progress."""
-        wait_for(lambda: not self._unsettled(), timeout, f"the backlog to be settled: {self.count()}")
+        try:
+            wait_for(lambda: not self._unsettled(), timeout, "the backlog to be settled")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.count()}") from None
 
     def _unsettled(self) -> bool:
         query = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE status IN ('pending', 'in_progress'))")
