@@ -112,10 +112,15 @@ def discard(
     *,
     on_batch: Callable[[int], None] | None = None,
 ) -> int:
-    """Delete failed events for good; arguments and result as for `requeue`."""
+    """Delete failed events for good, and wake the relays: they may have held back an aggregate.
+
+    Arguments and result as for `requeue`.
+    """
 
     def act(batch: Sequence[int]) -> int:
-        return conn.execute(query("failed_discard", schema), {"ids": list(batch)}).rowcount
+        count = conn.execute(query("failed_discard", schema), {"ids": list(batch)}).rowcount
+        conn.execute(query("notify_scan", schema))
+        return count
 
     return _by_batches(conn, ids, act, on_batch)
 
