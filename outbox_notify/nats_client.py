@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ssl
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,17 @@ async def close_nats(client: Client) -> None:
     # It closes the socket only when all that it has buffered is through, which a frozen server never lets happen.
     with contextlib.suppress(AttributeError):  # never connected, or gone already
         transport._io_writer.transport.abort()  # noqa: SLF001  # pinned by the same test
+    await _end_tasks(client)
+
+
+async def _end_tasks(client: Any) -> None:
+    """End what a client leaves behind whose own closing failed: asyncio would tell of each task with a traceback."""
+    tasks = [client._reading_task, client._ping_interval_task, client._flusher_task]  # noqa: SLF001  # as above
+    tasks += [subscription._wait_for_msgs_task for subscription in client._subs.values()]  # noqa: SLF001  # as above
+    for task in filter(None, tasks):
+        task.cancel()
+    with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True):
+        await asyncio.gather(*filter(None, tasks), return_exceptions=True)
 
 
 def _options(settings: Settings) -> dict[str, Any]:
