@@ -130,7 +130,7 @@ def test_t35_connections_that_are_cut_all_the_time_cost_nothing(
     relay_process: RelayProcess,
 ) -> None:
     with Proxy(nats_server.port) as to_nats, Proxy(postgres_server.port) as to_postgres:
-        relay_process(
+        relay = relay_process(
             OUTBOX_DATABASE_URL=database.replace(f":{postgres_server.port}/", f":{to_postgres.port}/"),
             OUTBOX_NATS_URL=f"nats://127.0.0.1:{to_nats.port}",
             **QUICK,
@@ -144,6 +144,8 @@ def test_t35_connections_that_are_cut_all_the_time_cost_nothing(
                     to_postgres.cut(reset=round_ % 2 == 0)
                     time.sleep(0.25)
             assert verdict_of(writers, table, nats_server) == {}
+            assert relay.running
+            assert "Traceback" not in relay.text
             assert to_nats.accepted >= 6
             assert to_postgres.accepted >= 20
 
