@@ -29,7 +29,7 @@ RELAY = "datname = current_database() AND application_name = 'outbox-notify rela
 SENDING = f"SELECT pid FROM pg_stat_activity WHERE {RELAY} AND wait_event = 'ClientWrite'"  # noqa: S608  # ours
 IN_ITS_TURN = f"""
     SELECT pid FROM pg_stat_activity
-    WHERE {RELAY} AND state = 'idle in transaction' AND query LIKE 'WITH foreign_lease%'
+    WHERE {RELAY} AND state = 'idle in transaction' AND query LIKE '%foreign_lease%'
 """  # noqa: S608  # ours
 
 
@@ -75,7 +75,7 @@ def test_t66_a_relay_frozen_in_its_turn_stops_no_other_for_long(
     frozen = relay_process(OUTBOX_DATABASE_URL=proxied_database, OUTBOX_RELAY_ID="frozen", **QUICK)
     frozen.wait_for("wake.ready")
     # So far away that its transactions stay open for a while.
-    proxy.slow(delay=0.05)
+    proxy.slow(delay=0.1)
     _freeze_when(frozen, lambda: bool(_pids(conn, IN_ITS_TURN)))
     stuck = _pids(conn, IN_ITS_TURN)
     at_once = ages.insert(conn)
@@ -97,10 +97,11 @@ def _freeze_when(relay: CommandProcess, fact: Callable[[], bool]) -> None:
     """Freeze a relay at a moment at which a fact holds, and goes on to hold."""
     deadline = time.monotonic() + 15
     while time.monotonic() < deadline:
-        relay.freeze()
-        time.sleep(0.2)
         if fact():
-            return
-        relay.thaw()
-        time.sleep(0.037)
+            relay.freeze()
+            # Until what is on its way has come through.
+            time.sleep(0.3)
+            if fact():
+                return
+            relay.thaw()
     pytest.fail("the relay was never where it was to be frozen")
