@@ -62,10 +62,11 @@ def test_t15_a_relay_that_was_overtaken_changes_nothing(
     database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
 ) -> None:
     frozen, other = (relay_process(OUTBOX_RELAY_ID=name, **QUICK) for name in "ab")
-    with outbox_table(database) as table, Writers(database, events=6000) as writers:
-        wait_for_stored(nats_server.url, 1000)
-        catch_with_events(frozen, table, "a")
-        writers.wait()
+    with outbox_table(database) as table:
+        with Writers(database, pause=0.005) as writers:
+            wait_for_stored(nats_server.url, 1000)
+            catch_with_events(frozen, table, "a")
+            wait_for_stored(nats_server.url, 3000)
         table.wait_until_settled(60)
         before = table.rows()
         frozen.thaw()
@@ -81,13 +82,13 @@ def test_four_relays_that_come_and_go_keep_every_promise(
     database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
 ) -> None:
     relays = [relay_process(OUTBOX_RELAY_ID=f"r{n}", **QUICK) for n in range(4)]
-    with outbox_table(database) as table, Writers(database, events=8000) as writers:
-        for number, victim in enumerate(relays[:3]):
-            wait_for_stored(nats_server.url, (number + 1) * 1500)
-            catch_with_events(victim, table, f"r{number}")
-            victim.kill()
-            relays.append(relay_process(OUTBOX_RELAY_ID=f"new{number}", **QUICK))
-        writers.wait()
+    with outbox_table(database) as table:
+        with Writers(database, pause=0.005) as writers:
+            for number, victim in enumerate(relays[:3]):
+                wait_for_stored(nats_server.url, (number + 1) * 1500)
+                catch_with_events(victim, table, f"r{number}")
+                victim.kill()
+                relays.append(relay_process(OUTBOX_RELAY_ID=f"new{number}", **QUICK))
         table.wait_until_settled(60)
         verdict = check(writers.ledger, table.rows(), read_stream(nats_server.url))
     assert verdict.problems == {}
