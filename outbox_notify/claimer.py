@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from outbox_notify.ports import Outbox, Report, Wake
     from outbox_notify.routes import Routes
 
-# A look at the whole table is repeated after twenty times what it took in vain: that is never more than a small share.
+# A look at the whole table is repeated after twenty times what it took in vain, for the sake of routes whose rest is
+# over after four times: neither is ever more than a small share, however many rows there are that may not go.
 _WHOLE_LOOK_REST = 20
+_ROUSE_REST = 4
 
 
 class Claimer:
@@ -55,6 +57,7 @@ class Claimer:
         self._frontier = Frontier(batch_size)
         self._leases = Leases()
         self._whole_look_at = 0.0
+        self._rouse_at = 0.0
         self._whole_look_to: int | None = None
         self._whole_look_cost = 0.0
 
@@ -68,13 +71,9 @@ class Claimer:
             OutboxError: PostgreSQL cannot be reached, or refuses.
         """
         began = time.monotonic()
-        whole = self._wake.scan_wanted() or began >= self._whole_look_at
-        if whole:
-            self._leases.forget_foreign()
-            self._whole_look_to, self._whole_look_cost = self._frontier.frontier, 0.0
-            self._whole_look_at = math.inf
-        if self._routes.rouse(began) or whole:
-            self._frontier.reset()
+        roused = began >= self._rouse_at and self._routes.rouse(began)
+        if self._wake.scan_wanted() or began >= self._whole_look_at or roused:
+            self._look_at_all()
         claim = await self._outbox.claim(self._wanted(self._frontier.begin(), held))
         self._frontier.advance(claim.scan, claim.claimed)
         self._leases.saw(claim.token, claim.foreign)
@@ -84,7 +83,12 @@ class Claimer:
     def nothing_before(self, claim: Claim) -> float:
         """Return for how many seconds nothing is known to come due after a claim that took all there was."""
         now = time.monotonic()
-        waits = (self._whole_look_at - now, claim.next_due_in, self._routes.next_rouse(now))
+        rouse = self._routes.next_rouse(now)
+        waits = (
+            self._whole_look_at - now,
+            claim.next_due_in,
+            None if rouse is None else max(rouse, self._rouse_at - now),
+        )
         return max(0.001, min(wait for wait in waits if wait is not None))
 
     def lower(self, first: int) -> None:
@@ -121,8 +125,16 @@ class Claimer:
             self._report("route.recovered", route=event.route)
 
     def nothing_due(self, claim: Claim) -> bool:
-        """Return whether a claim shows that nothing is due, and nothing of this relay is under way."""
-        return claim.token is None and claim.scan.exhausted and not self._leases.own
+        """Return whether a claim shows that nothing is due, nothing of this relay is under way, and no route rests."""
+        idle = claim.token is None and not self._leases.own
+        return idle and claim.scan.exhausted and not self._routes.resting
+
+    def _look_at_all(self) -> None:
+        """Begin a look at the whole table, over as many claims as it takes."""
+        self._leases.forget_foreign()
+        self._whole_look_to, self._whole_look_cost = self._frontier.frontier, 0.0
+        self._whole_look_at = self._rouse_at = math.inf
+        self._frontier.reset()
 
     def _plan_whole_look(self, claim: Claim, began: float, ended: float) -> None:
         """Plan the next look at the whole table once this one, over many claims perhaps, is back where it set out."""
@@ -133,6 +145,7 @@ class Claimer:
         if claim.scan.exhausted or self._frontier.frontier >= self._whole_look_to:
             self._whole_look_to = None
             self._whole_look_at = ended + max(self._sweep_interval, self._whole_look_cost * _WHOLE_LOOK_REST)
+            self._rouse_at = ended + self._whole_look_cost * _ROUSE_REST
 
     def _wanted(self, start: int, held: Collection[int]) -> Wanted:
         return Wanted(
