@@ -121,7 +121,8 @@ class Storage:
         kinds = self._by_kind(outcomes)
 
         async def statements(conn: Link) -> int:
-            async with conn.pipeline(), conn.transaction():
+            # No pipeline here either: the rows would stay locked, and their aggregates held, as long as it is frozen.
+            async with conn.transaction():
                 await conn.execute(self._query("settle_begin"))
                 cursors = [
                     await conn.execute(self._query(name), {"token": token, **columns}, binary=True)
@@ -169,7 +170,7 @@ class Storage:
 
     async def _one(self, name: str, **parameters: object) -> Any:
         async def statements(conn: Link) -> Any:
-            async with conn.pipeline(), conn.transaction():
+            async with conn.transaction():
                 await conn.execute(self._query("settle_begin"))
                 cursor = conn.cursor(row_factory=namedtuple_row)
                 await cursor.execute(self._query(name), parameters)
@@ -211,7 +212,9 @@ def _columns(rows: Sequence[tuple[Any, ...]], *names: str) -> dict[str, list[Any
 
 
 def _shortened(reason: str) -> str:
-    return reason if len(reason) <= 500 else reason[:497] + "..."
+    """Return a reason, which may be anybody's text, as text that PostgreSQL takes."""
+    kept = reason if len(reason) <= 500 else reason[:497] + "..."
+    return kept.encode(errors="replace").decode().replace("\0", "?")
 
 
 def _claim(row: Any) -> Claim:
