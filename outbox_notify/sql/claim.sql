@@ -5,7 +5,7 @@
 -- running         transactions that ran during the last claim; when one has ended, start at its
 -- running_from    instead, the lowest id that it may have drawn
 -- scan, rows      how many rows to look at, and how many of them to take at most
--- bytes           stop before the bodies pass this size; the first event is taken whatever its size
+-- bytes           stop before bodies and headers pass this size; the first event is taken whatever its size
 -- max_claims      an event claimed this often without an outcome is taken alone
 -- own             leases of this relay
 -- seen_to         the newest lease known: what is newer, and not own, belongs to another relay
@@ -49,7 +49,7 @@ scanned AS MATERIALIZED (
         tenant_id,
         CASE WHEN %(ordered)s::boolean THEN ordering_key END AS ordering_key,
         claims,
-        coalesce(pg_column_size(payload), pg_column_size(payload_bytes)) AS stored,
+        coalesce(pg_column_size(payload), pg_column_size(payload_bytes)) + pg_column_size(headers) AS stored,
         coalesce(pg_column_compression(payload), pg_column_compression(payload_bytes)) IS NOT NULL AS compressed,
         (cardinality(%(resting)s::text[]) > 0 AND tenant_id || '.' || event_type = ANY(%(resting)s::text[]))
             OR tenant_id = ANY(%(resting_tenants)s::text[]) AS rests,
@@ -70,7 +70,7 @@ waiting AS MATERIALIZED (
         id,
         CASE WHEN %(ordered)s::boolean THEN ordering_key END AS ordering_key,
         claims,
-        coalesce(pg_column_size(payload), pg_column_size(payload_bytes)) AS stored,
+        coalesce(pg_column_size(payload), pg_column_size(payload_bytes)) + pg_column_size(headers) AS stored,
         coalesce(pg_column_compression(payload), pg_column_compression(payload_bytes)) IS NOT NULL AS compressed
     FROM {schema}.event_outbox AS event
     WHERE status = 'pending' AND available_at > created_at AND available_at <= now()
@@ -160,7 +160,7 @@ sized AS MATERIALIZED (
             WHEN NOT compressed THEN stored
             WHEN stored <= 1024 THEN stored * 8
             ELSE (
-                SELECT coalesce(octet_length(payload_bytes), octet_length(payload::text))
+                SELECT coalesce(octet_length(payload_bytes), octet_length(payload::text)) + pg_column_size(headers)
                 FROM {schema}.event_outbox AS event
                 WHERE event.id = free.id)
         END) OVER (ORDER BY id) AS bytes
