@@ -212,7 +212,9 @@ def _columns(rows: Sequence[tuple[Any, ...]], *names: str) -> dict[str, list[Any
 
 
 def _shortened(reason: str) -> str:
-    return reason if len(reason) <= 500 else reason[:497] + "..."
+    """Return a reason, which may be anybody's text, as text that PostgreSQL takes."""
+    kept = reason if len(reason) <= 500 else reason[:497] + "..."
+    return kept.encode(errors="replace").decode().replace("\0", "?")
 
 
 def _claim(row: Any) -> Claim:
