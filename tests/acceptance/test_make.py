@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 def _make(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["make", *arguments],
+        ["make", "--no-print-directory", *arguments],
         cwd=cwd,
         env=environment(MAKEFLAGS=""),
         capture_output=True,
