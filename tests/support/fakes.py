@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from outbox_notify.outcomes import Outcome
 
 ACKED = Published("OUTBOX", 1)
+NOBODY = Transactions([], horizon=10, own=10)
 
 
 def event(
@@ -61,9 +62,10 @@ def scan(
     free: int = 0,
     exhausted: bool = True,
     complete: bool = True,
+    transactions: Transactions = NOBODY,
 ) -> Scan:
-    """Return what a claim saw while nobody else was writing."""
-    return Scan(frontier, free, exhausted, list(passed), complete, Transactions([], horizon=10, own=10))
+    """Return what a claim saw; unless told otherwise while nobody else was writing."""
+    return Scan(frontier, free, exhausted, list(passed), complete, transactions)
 
 
 @dataclass
@@ -95,15 +97,21 @@ class FakeOutbox:
         """Prepare what the next claim finds."""
         self.batches.append(list(events))
 
+    def lease(self, *events: ClaimedEvent) -> UUID:
+        """Put events under a lease; return its token."""
+        token = uuid4()
+        self._leases[token] = list(events)
+        return token
+
     async def claim(self, wanted: Wanted) -> Claim:
         """Hand out the next batch."""
         await self._call("claim")
         self.wanted.append(wanted)
         if not self.batches:
-            return Claim(None, 0, suspect=False, scan=scan(0), foreign=[], next_due_in=self.next_due_in)
+            nothing = scan(wanted.start - 1)
+            return Claim(None, 0, suspect=False, scan=nothing, foreign=[], next_due_in=self.next_due_in)
         events = self.batches.popleft()
-        token = uuid4()
-        self._leases[token] = events
+        token = self.lease(*events)
         seen = scan(max(row.id for row in events), free=len(events), exhausted=not self.batches)
         return Claim(token, len(events), self.suspect, seen, [], None)
 

@@ -1,0 +1,194 @@
+"""Where the next claim looks: past what is done, back for what came free, and never past what it cannot remember."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from outbox_notify.frontier import Frontier, Leases, Passed
+from outbox_notify.late_commits import Transactions
+from tests.support.fakes import scan
+
+LOOK = 100
+
+
+def held(first: int, key: int | None, tenant: str = "acme", *, rests: bool = False) -> Passed:
+    return Passed(tenant, key, first, rests)
+
+
+def advanced(frontier: Frontier, to: int, *passed: Passed, claimed: int = 1, free: int = LOOK) -> int:
+    """Let a claim see everything up to an id; return where the next one starts."""
+    frontier.begin()
+    frontier.advance(scan(to, passed, free=free), claimed)
+    return frontier.begin()
+
+
+def test_first_claim_starts_at_the_beginning() -> None:
+    assert Frontier(LOOK).begin() == 0
+
+
+def test_next_claim_starts_where_the_last_one_ended() -> None:
+    assert advanced(Frontier(LOOK), 500) == 501
+
+
+def test_key_that_was_passed_over_is_remembered_until_an_event_of_it_is_settled() -> None:
+    frontier = Frontier(LOOK)
+    assert advanced(frontier, 500, held(17, key=7), held(20, key=8)) == 501
+    assert frontier.passed == {7: 17, 8: 20}
+    frontier.settled(8)
+    assert (frontier.begin(), frontier.passed) == (20, {7: 17})
+    frontier.settled(7)
+    assert (frontier.begin(), frontier.passed) == (17, {})
+
+
+def test_key_that_is_passed_over_again_further_back_is_remembered_from_there() -> None:
+    frontier = Frontier(LOOK)
+    advanced(frontier, 500, held(50, key=7))
+    advanced(frontier, 500, held(10, key=7))
+    assert frontier.passed == {7: 10}
+
+
+def test_going_back_forgets_what_the_next_claim_meets_again() -> None:
+    frontier = Frontier(LOOK)
+    advanced(frontier, 500, held(17, key=7), held(200, key=8))
+    frontier.lower(100)
+    assert (frontier.begin(), frontier.passed) == (100, {7: 17})
+
+
+def test_what_came_free_while_a_claim_ran_is_looked_at_again() -> None:
+    frontier = Frontier(LOOK)
+    advanced(frontier, 500)
+    frontier.begin()
+    frontier.lower(300)
+    frontier.advance(scan(600), claimed=1)
+    assert frontier.begin() == 300
+
+
+def test_key_that_was_settled_while_a_claim_ran_is_not_passed_over() -> None:
+    frontier = Frontier(LOOK)
+    advanced(frontier, 500)
+    frontier.begin()
+    frontier.settled(7)
+    frontier.advance(scan(600, [held(550, key=7)]), claimed=1)
+    assert (frontier.begin(), frontier.passed) == (501, {})
+
+
+def test_transaction_that_ran_stays_known_through_a_claim_that_did_not_count() -> None:
+    frontier = Frontier(LOOK)
+    advanced(frontier, 500)
+    frontier.begin()
+    running = Transactions([12], horizon=20, own=20)
+    frontier.advance(scan(600, transactions=running), claimed=1)
+    assert frontier.late.running == {12: 501}
+    frontier.begin()
+    frontier.lower(550)
+    frontier.advance(scan(700, transactions=Transactions([], horizon=30, own=30)), claimed=1)
+    assert frontier.late.running == {12: 501}
+
+
+def test_whole_look_forgets_everything_but_who_may_commit_late() -> None:
+    frontier = Frontier(LOOK)
+    frontier.begin()
+    running = Transactions([12], horizon=20, own=20)
+    frontier.advance(scan(500, [held(17, key=7)], transactions=running), claimed=1)
+    frontier.reset()
+    assert (frontier.begin(), frontier.passed, frontier.late.running) == (0, {}, {12: 0})
+
+
+def test_rows_without_an_aggregate_need_no_memory() -> None:
+    frontier = Frontier(LOOK)
+    assert advanced(frontier, 500, held(17, key=None, rests=True)) == 501
+    assert frontier.passed == {}
+
+
+def test_claim_that_could_not_name_all_it_passed_over_is_gone_on_with_after_the_last_one() -> None:
+    frontier = Frontier(LOOK)
+    frontier.begin()
+    frontier.advance(scan(500, [held(17, key=7), held(20, key=8)], complete=False), claimed=1)
+    assert frontier.begin() == 21
+
+
+def test_memory_is_bounded_and_the_frontier_stops_before_what_does_not_fit() -> None:
+    frontier = Frontier(LOOK)
+    rows = [held(1000 + n, key=n, tenant=f"t{n % 100}") for n in range(3000)]
+    assert advanced(frontier, 9000, *rows, claimed=0) == 1000 + 2048
+    assert len(frontier.passed) == 2048
+
+
+def test_stuck_frontier_looks_further_and_further_until_something_may_go() -> None:
+    frontier = Frontier(LOOK)
+    rows = [held(1000 + n, key=n, tenant=f"t{n % 100}") for n in range(3000)]
+    looks = []
+    for _ in range(20):
+        advanced(frontier, 9000, *rows, claimed=0)
+        looks.append(frontier.look)
+    assert looks[:3] == [400, 1600, 6400]
+    assert looks[-1] == 5_000_000
+    advanced(frontier, 9000)
+    assert frontier.look == LOOK
+
+
+def test_look_widens_moderately_where_hardly_anything_may_go() -> None:
+    frontier = Frontier(LOOK)
+    for _ in range(10):
+        frontier.begin()
+        frontier.advance(scan(500, free=1, exhausted=False), claimed=1)
+    assert frontier.look == LOOK * 40
+
+
+def test_tenant_with_many_resting_aggregates_rests_as_a_whole_and_takes_no_memory() -> None:
+    frontier = Frontier(LOOK)
+    rows = [held(n, key=n, rests=True) for n in range(1, 301)] + [held(400, key=400, tenant="globex")]
+    assert advanced(frontier, 500, *rows) == 501
+    assert frontier.resting_tenants == {"acme"}
+    assert frontier.passed == {400: 400}
+    frontier.reset()
+    assert frontier.resting_tenants == set()
+
+
+def test_tenants_rest_as_a_whole_even_when_memory_is_full() -> None:
+    frontier = Frontier(LOOK)
+    advanced(frontier, 9000, *[held(n, key=n, tenant=f"t{n % 100}") for n in range(1, 2049)], claimed=0)
+    rows = [held(9000 + n, key=9000 + n, rests=True) for n in range(1, 301)]
+    assert advanced(frontier, 9500, *rows) == 9501
+    assert frontier.resting_tenants == {"acme"}
+
+
+def token(number: int) -> UUID:
+    return UUID(int=number << 64)
+
+
+def test_lease_newer_than_all_known_ones_is_somebody_elses_unless_it_is_ours() -> None:
+    leases = Leases()
+    leases.saw(token(5), [token(3), token(4)])
+    assert (leases.own, leases.holding, leases.seen_to) == ({token(5)}, [token(3), token(4)], token(5))
+
+
+def test_foreign_lease_that_is_not_seen_any_more_holds_no_more() -> None:
+    leases = Leases()
+    leases.saw(None, [token(3), token(4)])
+    leases.saw(None, [token(4)])
+    assert (leases.holding, leases.seen_to) == ([token(4)], token(4))
+
+
+def test_settled_lease_is_not_ours_any_more() -> None:
+    leases = Leases()
+    leases.saw(token(5), [])
+    leases.settled(token(5), written=True)
+    assert (leases.own, leases.holding) == (set(), [])
+
+
+def test_lease_whose_outcomes_are_not_in_the_table_holds_like_that_of_a_stranger() -> None:
+    leases = Leases()
+    leases.saw(token(5), [])
+    leases.settled(token(5), written=False)
+    assert (leases.own, leases.holding) == (set(), [token(5)])
+    leases.saw(token(6), [])
+    assert leases.holding == [token(5)]
+
+
+def test_whole_look_looks_at_every_lease_again() -> None:
+    leases = Leases()
+    leases.saw(token(5), [token(3)])
+    leases.settled(token(5), written=False)
+    leases.forget_foreign()
+    assert (leases.holding, leases.seen_to) == ([], UUID(int=0))
