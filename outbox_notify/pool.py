@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import select
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 import anyio
 import psycopg
@@ -58,9 +60,11 @@ class Pool:
             max_size=_CONNECTIONS,
             timeout=_POOL_TIMEOUT,
             reconnect_timeout=_POOL_TIMEOUT,
-            configure=_configure,
+            configure=self._configure,
             open=False,
         )
+        self._made_at: WeakKeyDictionary[Link, float] = WeakKeyDictionary()
+        self._distrusted_before = 0.0
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -93,15 +97,17 @@ class Pool:
         async with self._connection() as conn:
             with anyio.move_on_after(_ANSWER_TIMEOUT):
                 return await statements(conn)
+        # The others lead to the same place: each would cost as long again.
+        self._distrusted_before = time.monotonic()
         raise DatabaseUnreachable(f"PostgreSQL: no answer within {_ANSWER_TIMEOUT:g} s")
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Link]:
-        """Hold a connection, past those that the server has ended while they were idle."""
+        """Hold a connection, past those that the server has ended while idle, or that may be as dead as another."""
         conn = await self._pool.getconn()
         try:
             for _ in range(_CONNECTIONS):
-                if not _says_goodbye(conn):
+                if self._made_at[conn] >= self._distrusted_before and not _says_goodbye(conn):
                     break
                 await conn.close()
                 await self._pool.putconn(conn)
@@ -109,6 +115,10 @@ class Pool:
             yield conn
         finally:
             await self._pool.putconn(conn)
+
+    async def _configure(self, conn: Link) -> None:
+        self._made_at[conn] = time.monotonic()
+        await conn.set_isolation_level(IsolationLevel.READ_COMMITTED)
 
 
 def _says_goodbye(conn: Link) -> bool:
@@ -118,7 +128,3 @@ def _says_goodbye(conn: Link) -> bool:
     readable = select.poll()
     readable.register(conn.fileno(), select.POLLIN)
     return bool(readable.poll(0))
-
-
-async def _configure(conn: Link) -> None:
-    await conn.set_isolation_level(IsolationLevel.READ_COMMITTED)
