@@ -4,6 +4,7 @@
 -- idle in transaction: all that the others ever wait for a relay that is frozen, or whose host is gone, in its turn.
 -- commit local: the flush carries the writer's commit with it, so nothing is published that a crash could undo.
 -- seqscan off: a plan cached while the table was empty must not outlive that; bitmaps would lose the order.
+-- index scans on: with the others off there is nothing else left, whatever the role's defaults say.
 SELECT
     set_config('synchronous_commit', 'local', true),
     set_config('lock_timeout', '5s', true),
@@ -11,6 +12,8 @@ SELECT
     set_config('idle_in_transaction_session_timeout', '1s', true),
     set_config('enable_seqscan', 'off', true),
     set_config('enable_bitmapscan', 'off', true),
+    set_config('enable_indexscan', 'on', true),
+    set_config('enable_indexonlyscan', 'on', true),
     set_config('jit', 'off', true),
     pg_advisory_xact_lock(wake.lock_k1 + 1, wake.lock_k2)
 FROM {schema}.event_outbox_wake() AS wake
