@@ -82,6 +82,7 @@ waiting AS MATERIALIZED (
             OR ((id <= (SELECT scanned_to FROM reach) OR (SELECT exhausted FROM reach))
                 AND ordering_key NOT IN (SELECT ordering_key FROM busy_key)
                 AND NOT coalesce((%(passed)s::jsonb ->> ordering_key::text)::bigint < id, false)
+                -- What cannot go must not fill the list: behind an obstacle that comes later in it, or not at all.
                 AND NOT EXISTS (
                     SELECT
                     FROM {schema}.event_outbox AS earlier
@@ -89,8 +90,15 @@ waiting AS MATERIALIZED (
                         AND earlier.ordering_key = event.ordering_key
                         AND (earlier.attempts > 0 OR earlier.last_error IS NOT NULL)
                         AND earlier.id < event.id
-                        AND earlier.available_at > now()
-                ))
+                        AND earlier.available_at > event.available_at
+                )
+                AND NOT (%(block)s::boolean AND EXISTS (
+                    SELECT
+                    FROM {schema}.event_outbox AS failed
+                    WHERE failed.status = 'failed'
+                        AND failed.ordering_key = event.ordering_key
+                        AND failed.id < event.id
+                )))
         )
     ORDER BY available_at, id
     LIMIT %(rows)s::bigint

@@ -233,6 +233,28 @@ async def test_retry_goes_although_its_followers_were_passed_over(desk: Desk) ->
     assert await desk.taken(start=follower + 1, passed={key: follower}) == [retried]
 
 
+async def test_retry_is_not_crowded_out_by_scheduled_events_behind_it(database: str) -> None:
+    async with claiming(database, batch_size=3) as desk:
+        retried = put(desk.conn, attempts=1, last_error="no", **of(1))
+        scheduled = [put(desk.conn, **of(1)) for _ in range(5)]
+        desk.conn.execute("UPDATE event_outbox SET created_at = now() - interval '1 h'")
+        for row_id in scheduled:
+            desk.change(row_id, available_at="now() - interval '1 min'")
+        desk.change(retried, available_at="now() - interval '1 s'")
+        assert await desk.taken() == [retried]
+        assert await desk.taken(seen_to=NEWEST) == scheduled[:3]
+
+
+async def test_events_behind_a_failed_one_do_not_crowd_out_others_under_block(database: str) -> None:
+    async with claiming(database, batch_size=3, on_failed="block") as desk:
+        put(desk.conn, status="failed", **of(1))
+        for row_id in [put(desk.conn, **of(1)) for _ in range(5)]:
+            desk.change(row_id, available_at="created_at + interval '1 us'")
+        free = put(desk.conn)
+        desk.change(free, available_at="created_at + interval '2 us'")
+        assert await desk.taken() == [free]
+
+
 async def test_resting_route_holds_its_events_and_the_later_ones_of_their_aggregates(desk: Desk) -> None:
     before = put(desk.conn, **of(1))
     put(desk.conn, event_type="stock.counted", **of(1))
