@@ -131,19 +131,23 @@ class Publisher:
         """Report events whose time is over.
 
         When nothing at all was answered since they were sent, the connection is taken for dead and replaced;
-        otherwise their routes rest.
+        otherwise the routes of those that were sent rest. The others only had no time left.
 
         Args:
             tickets: events without an outcome.
             sent_at: when they were sent, on the monotonic clock.
         """
         wanted = set(tickets)
-        for number in [number for number, ticket in self._pending.items() if ticket in wanted]:
-            del self._pending[number]
+        numbers = [number for number, ticket in self._pending.items() if ticket in wanted]
+        unanswered = {self._pending.pop(number) for number in numbers}
         dead = self._last_answer < sent_at
         for ticket in wanted:
-            route = ticket.event.route
-            self._on_outcome(ticket, Released(_NO_ANSWER) if dead else Rested(route, _NO_ANSWER))
+            if ticket not in unanswered:
+                self._on_outcome(ticket, Released("its turn to be sent did not come in time"))
+            elif dead:
+                self._on_outcome(ticket, Released(_NO_ANSWER))
+            else:
+                self._on_outcome(ticket, Rested(ticket.event.route, _NO_ANSWER))
         if dead:
             self._complaint = _NO_ANSWER
             self._lost.set()

@@ -119,6 +119,17 @@ async def test_t39_second_answer_is_not_heard(nats_server: EmbeddedNats) -> None
         assert [type(outcome) for outcome in desk.outcomes[sent]] == [Rested]
 
 
+async def test_event_whose_turn_did_not_come_in_time_does_not_let_its_route_rest(
+    nats_server: EmbeddedNats,
+) -> None:
+    async with desk_at(nats_server.url) as desk:
+        unsent, started = ticket("moved"), time.monotonic()
+        await desk.publish(ticket("counted"))
+        desk.publisher.give_up([unsent], started)
+        assert desk.outcomes[unsent] == [Released("its turn to be sent did not come in time")]
+        assert desk.publisher.ready
+
+
 async def test_t39_late_ack_is_not_heard(nats_server: EmbeddedNats) -> None:
     await in_thread(create_good_stream, nats_server)
     async with desk_at(nats_server.url) as desk, answering(nats_server.url, holds=True) as heard:
