@@ -19,6 +19,8 @@
 -- An event is held while an earlier unfinished one of its key is elsewhere: in another relay's hands, tried and
 -- returned, passed over, resting. It need not be sought among events that were never tried: those come first in
 -- the scan. What this relay itself has in hand does not hold: it publishes in order of claims.
+--
+-- The time is that of the statement: the transaction may have begun seconds ago, to wait for its turn.
 WITH place AS MATERIALIZED (
     SELECT least(%(start)s::bigint, min(writer.first)) AS start
     FROM unnest(%(running)s::bigint[], %(running_from)s::bigint[]) AS writer (transaction, first)
@@ -73,7 +75,7 @@ waiting AS MATERIALIZED (
         coalesce(pg_column_size(payload), pg_column_size(payload_bytes)) + pg_column_size(headers) AS stored,
         coalesce(pg_column_compression(payload), pg_column_compression(payload_bytes)) IS NOT NULL AS compressed
     FROM {schema}.event_outbox AS event
-    WHERE status = 'pending' AND available_at > created_at AND available_at <= now()
+    WHERE status = 'pending' AND available_at > created_at AND available_at <= statement_timestamp()
         AND NOT (cardinality(%(resting)s::text[]) > 0 AND tenant_id || '.' || event_type = ANY(%(resting)s::text[]))
         AND NOT tenant_id = ANY(%(resting_tenants)s::text[])
         AND (
@@ -230,7 +232,8 @@ SELECT
     extract(epoch FROM (
         SELECT available_at
         FROM {schema}.event_outbox
-        WHERE status = 'pending' AND available_at > created_at AND available_at > now() AND available_at < 'infinity'
+        WHERE status = 'pending' AND available_at > created_at
+            AND available_at > statement_timestamp() AND available_at < 'infinity'
         ORDER BY available_at, id
-        LIMIT 1) - now())::float8 AS next_due_in
+        LIMIT 1) - statement_timestamp())::float8 AS next_due_in
 FROM frontier, reach
