@@ -61,6 +61,11 @@ class Message:
     head: bytes
     body: bytes
 
+    def frame(self, reply: str) -> bytes:
+        """Return the HPUB frame that publishes it and asks for the ack on a subject."""
+        line = f"HPUB {self.subject} {reply} {len(self.head)} {len(self.head) + len(self.body)}\r\n"
+        return b"".join((line.encode(), self.head, self.body, b"\r\n"))
+
 
 class Encoder:
     """Turns events into messages.

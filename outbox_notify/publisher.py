@@ -10,7 +10,7 @@ import anyio
 
 from outbox_notify.answers import read_answer
 from outbox_notify.errors import InvalidEvent, NatsUnreachable, OutboxError
-from outbox_notify.nats_client import close_nats, connect_nats
+from outbox_notify.nats_client import close_nats, connect_nats, write_frames
 from outbox_notify.outcomes import Failed, Outcome, Published, Released, Rested
 from outbox_notify.retry import Backoff
 from outbox_notify.streams import ensure_stream
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nats.aio.msg import Msg
 
     from outbox_notify.batches import Ticket
-    from outbox_notify.messages import Encoder, Message
+    from outbox_notify.messages import Encoder
     from outbox_notify.ports import Report
     from outbox_notify.settings import Settings
 
@@ -119,13 +119,13 @@ class Publisher:
                 continue
             self._number += 1
             self._pending[self._number] = ticket
-            frames.append(_frame(message, f"{self._inbox}{self._number}"))
+            frames.append(message.frame(f"{self._inbox}{self._number}"))
             size += len(frames[-1])
             if size >= _CHUNK:
-                await _write(client, frames)
+                await write_frames(client, frames)
                 frames, size = [], 0
         if frames:
-            await _write(client, frames)
+            await write_frames(client, frames)
 
     def give_up(self, tickets: Iterable[Ticket], sent_at: float) -> None:
         """Report events whose time is over.
@@ -235,17 +235,3 @@ class Publisher:
 
     async def _on_closed(self) -> None:
         self._lost.set()
-
-
-def _frame(message: Message, reply: str) -> bytes:
-    head, body = message.head, message.body
-    line = f"HPUB {message.subject} {reply} {len(head)} {len(head) + len(body)}\r\n"
-    return b"".join((line.encode(), head, body, b"\r\n"))
-
-
-async def _write(client: Client, frames: list[bytes]) -> None:
-    """Put frames into the client's own send buffer: its publish encodes headers one by one, at twice the cost."""
-    await client._send_command(b"".join(frames))  # noqa: SLF001  # pinned by a contract test
-    queue = client._flush_queue  # noqa: SLF001  # flushed as its own publish does
-    if queue is not None and queue.empty():
-        await client._flush_pending()  # noqa: SLF001

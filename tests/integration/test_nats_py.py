@@ -15,8 +15,7 @@ from nats.aio.client import Client
 from nats.js.manager import JetStreamManager
 
 from outbox_notify.messages import Message
-from outbox_notify.nats_client import close_nats, connect_nats
-from outbox_notify.publisher import _frame, _write
+from outbox_notify.nats_client import close_nats, connect_nats, write_frames
 from outbox_notify.settings import Settings
 
 if TYPE_CHECKING:
@@ -99,8 +98,8 @@ async def test_frames_arrive_byte_for_byte_and_in_order() -> None:
     head = b"NATS/1.0\r\nNats-Msg-Id: 11\r\n\r\n"
     messages = [Message("events.acme.a", head, b"\x00\xff\r\n"), Message("events.acme.b", head, b"")]
     async with connected_to_wire() as (client, wire):
-        await _write(client, [_frame(message, f"inbox.{n}") for n, message in enumerate(messages)])
-        await _write(client, [_frame(Message("events.acme.c", head, b"x" * 300_000), "inbox.2")])
+        await write_frames(client, [message.frame(f"inbox.{n}") for n, message in enumerate(messages)])
+        await write_frames(client, [Message("events.acme.c", head, b"x" * 300_000).frame("inbox.2")])
         expected = (
             b"HPUB events.acme.a inbox.0 29 33\r\n" + head + b"\x00\xff\r\n\r\n"
             b"HPUB events.acme.b inbox.1 29 29\r\n" + head + b"\r\n"
@@ -115,10 +114,10 @@ async def test_frames_arrive_byte_for_byte_and_in_order() -> None:
 async def test_server_that_does_not_read_holds_up_neither_writing_nor_closing() -> None:
     async with connected_to_wire() as (client, wire):
         wire.reading.clear()
-        frame = _frame(Message("events.acme.a", b"NATS/1.0\r\n\r\n", b"x" * 900_000), "inbox.0")
+        frame = Message("events.acme.a", b"NATS/1.0\r\n\r\n", b"x" * 900_000).frame("inbox.0")
         with anyio.fail_after(2):
             for _ in range(40):
-                await _write(client, [frame])
+                await write_frames(client, [frame])
         transport: Any = client._transport
         await close_nats(client)
         assert transport._io_writer.transport.is_closing()
