@@ -176,7 +176,13 @@ class Delivery:
         self._report("batch.settled", outcomes=outcomes, overtaken=overtaken)
 
     async def _write(self, batch: Batch, outcomes: Mapping[ClaimedEvent, Outcome]) -> int:
-        """Write outcomes, and go on trying while the lease lasts: after that the sweep takes over."""
+        """Write outcomes, and go on trying while the lease lasts: after that the sweep takes over.
+
+        What could not be read while its lease lasted is left to the sweep too: that counts how often, and so finds
+        events that nobody can read.
+        """
+        if not outcomes and time.monotonic() >= batch.expires_at:
+            return 0
         backoff = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
         while True:
             try:
