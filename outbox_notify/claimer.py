@@ -98,7 +98,9 @@ class Claimer:
     def settled(self, token: UUID, outcomes: Mapping[ClaimedEvent, Outcome], *, written: bool) -> bool:
         """Take in that a batch is settled; return whether the next look should be now.
 
-        It should when something came back, came free, or was put off: only a claim tells when that comes due.
+        It should when something came back or was put off: only a claim tells when that comes due. And after any
+        event of an aggregate: while it was in hand here, another relay may have passed over what follows it, and
+        sleeps; nobody but this relay knows that it came free.
 
         Args:
             token: its lease.
@@ -106,15 +108,14 @@ class Claimer:
             written: whether the table knows; if not, the lease holds its aggregates until it has run out.
         """
         self._leases.settled(token, written=written)
-        before = self._frontier.frontier
         returned = [event.id for event, outcome in outcomes.items() if isinstance(outcome, Released | Rested)]
         if returned:
             self._frontier.lower(min(returned))
-        for event in outcomes:
-            if event.ordering_key is not None:
-                self._frontier.settled(event.ordering_key)
+        keys = [event.ordering_key for event in outcomes if event.ordering_key is not None]
+        for key in keys:
+            self._frontier.settled(key)
         put_off = any(isinstance(outcome, Retry) for outcome in outcomes.values())
-        return put_off or self._frontier.frontier < before
+        return bool(keys or returned or put_off)
 
     def note(self, event: ClaimedEvent, outcome: Outcome) -> None:
         """Let a route rest, or end its rest, by what became of an event."""
