@@ -100,7 +100,17 @@ async def test_what_came_back_is_looked_for_at_its_place_at_once() -> None:
         assert await rig.starts() == 6
 
 
-async def test_published_and_failed_events_are_no_reason_to_look() -> None:
+async def test_event_of_an_aggregate_is_a_reason_to_look_since_another_relay_may_have_passed_its_followers() -> (
+    None
+):
+    for outcome in (ACKED, Failed("too large")):
+        rig = Rig()
+        token = await rig.claim(5)
+        assert token is not None
+        assert rig.claimer.settled(token, {event(5, key=1): outcome}, written=True)
+
+
+async def test_events_without_an_aggregate_that_are_done_are_no_reason_to_look() -> None:
     for outcome in (ACKED, Failed("too large")):
         rig = Rig()
         assert not rig.settle(await rig.claim(5), outcome, 5)
