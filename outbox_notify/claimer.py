@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from outbox_notify.routes import Routes
 
 # A look at the whole table is repeated after twenty times what it took in vain, for the sake of routes whose rest is
-# over after four times: neither is ever more than a small share, however many rows there are that may not go.
+# over after ten times: neither is ever more than a small share, however many rows there are that may not go.
 _WHOLE_LOOK_REST = 20
-_ROUSE_REST = 4
+_ROUSE_REST = 10
 
 
 class Claimer:
