@@ -44,10 +44,12 @@ class Stream:
     Args:
         stored: row ids in the order in which they were stored first.
         sent: how often each row was sent.
+        refused: rows that were refused for a reason of their own, whether or not anybody lived to write it down.
     """
 
     stored: dict[int, None] = field(default_factory=dict)
     sent: Counter[int] = field(default_factory=Counter)
+    refused: set[int] = field(default_factory=set)
 
     def store(self, row_id: int) -> None:
         """Store a message, unless it is there already."""
@@ -109,16 +111,18 @@ class DicedSender:
         outcome = self._outcome(fate, ticket.event)
         if isinstance(outcome, Published):
             self._stream.store(row_id)
+        if isinstance(outcome, Retry | Failed):
+            self._stream.refused.add(row_id)
         answers.start_soon(self._answer, ticket, outcome)
 
     def _outcome(self, fate: float, event: ClaimedEvent) -> Outcome:
         if fate < 0.03:
             return Retry("refused")
-        if fate < 0.035:
+        if fate < 0.045:
             return Failed("never", counted=True)
-        if fate < 0.04:
-            return Rested(event.route, "no stream")
         if fate < 0.05:
+            return Rested(event.route, "no stream")
+        if fate < 0.06:
             return Released("no leader")
         return Published("OUTBOX", 1)
 
