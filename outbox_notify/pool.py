@@ -5,8 +5,7 @@ from __future__ import annotations
 import select
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import psycopg
@@ -15,13 +14,13 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from outbox_notify.database import connection_parameters, translated
 from outbox_notify.errors import DatabaseUnreachable
+from outbox_notify.transaction import Link, run_whole
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from outbox_notify.settings import Settings
-
-Link: TypeAlias = psycopg.AsyncConnection[Any]
+    from outbox_notify.transaction import Step
 
 _CONNECTIONS = 4
 _POOL_TIMEOUT = 5.0
@@ -29,6 +28,8 @@ _POOL_TIMEOUT = 5.0
 _ANSWER_TIMEOUT = 35.0
 # Serialization failure, deadlock, lock not available, query canceled: the statement may simply be run again.
 _RUN_AGAIN = {"40001", "40P01", "55P03", "57014"}
+# Invalid or duplicate name of a prepared statement: a pooler between us and PostgreSQL that we were not told of.
+_POOLER = {"26000", "42P05"}
 _TRIES = 3
 _VANISHED_HOST = {
     "keepalives_idle": 5,
@@ -46,13 +47,15 @@ class Pool:
     """
 
     def __init__(self, settings: Settings) -> None:
+        self._schema = settings.schema
         # A pooler in between cannot be trusted with prepared statements.
-        threshold = 5 if settings.listen_database_url is None else None
+        self._prepares = settings.listen_database_url is None
         self._pool: AsyncConnectionPool[Link] = AsyncConnectionPool(
             "",
+            connection_class=Link,
             kwargs={
                 "autocommit": True,
-                "prepare_threshold": threshold,
+                "prepare_threshold": 5 if self._prepares else None,
                 **_VANISHED_HOST,
                 **connection_parameters(settings, "relay"),
             },
@@ -63,7 +66,6 @@ class Pool:
             configure=self._configure,
             open=False,
         )
-        self._made_at: WeakKeyDictionary[Link, float] = WeakKeyDictionary()
         self._distrusted_before = 0.0
 
     @asynccontextmanager
@@ -74,6 +76,19 @@ class Pool:
             yield
         finally:
             await self._pool.close(timeout=2.0)
+
+    async def transaction(self, *steps: Step) -> list[Any]:
+        """Run statements of `sql/` as one transaction in one message; return the row of each.
+
+        Raises:
+            OutboxError: PostgreSQL cannot be reached, or refuses; nothing was written.
+        """
+
+        async def statements(conn: Link) -> list[Any]:
+            return await run_whole(conn, self._schema, list(steps), prepare=self._prepares)
+
+        rows: list[Any] = await self.run(statements)
+        return rows
 
     async def run(self, statements: Callable[[Link], Awaitable[Any]]) -> Any:
         """Run statements on one of the connections; again when the server says that this may help.
@@ -90,7 +105,11 @@ class Pool:
                 except (PoolTimeout, PoolClosed) as error:
                     raise DatabaseUnreachable(f"PostgreSQL: no connection: {error}") from None
                 except psycopg.Error as error:
-                    if error.sqlstate not in _RUN_AGAIN or tries == _TRIES:
+                    if error.sqlstate in _POOLER:
+                        self._prepares = False
+                    elif error.sqlstate not in _RUN_AGAIN:
+                        raise
+                    if tries == _TRIES:
                         raise
 
     async def _run_once(self, statements: Callable[[Link], Awaitable[Any]]) -> Any:
@@ -107,7 +126,7 @@ class Pool:
         conn = await self._pool.getconn()
         try:
             for _ in range(_CONNECTIONS):
-                if self._made_at[conn] >= self._distrusted_before and not _says_goodbye(conn):
+                if conn.made_at >= self._distrusted_before and not _says_goodbye(conn):
                     break
                 await conn.close()
                 await self._pool.putconn(conn)
@@ -117,7 +136,7 @@ class Pool:
             await self._pool.putconn(conn)
 
     async def _configure(self, conn: Link) -> None:
-        self._made_at[conn] = time.monotonic()
+        conn.made_at = time.monotonic()
         await conn.set_isolation_level(IsolationLevel.READ_COMMITTED)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from psycopg.rows import class_row, namedtuple_row
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from outbox_notify.claims import Claim, Wanted
@@ -21,11 +21,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from uuid import UUID
 
-    from psycopg.sql import Composed
-
     from outbox_notify.outcomes import Outcome
-    from outbox_notify.pool import Link
     from outbox_notify.settings import Settings
+    from outbox_notify.transaction import Link
 
 _REMEMBERED = 2500
 
@@ -83,15 +81,7 @@ class Storage:
         asked = {name: getattr(wanted, name) for name in Wanted.__slots__}
         parameters = {**self._limits, **asked, "passed": Jsonb(wanted.passed)}
 
-        async def statements(conn: Link) -> Any:
-            # No pipeline: a relay frozen between two of its messages would keep the turn, and no timeout would fire.
-            async with conn.transaction():
-                await conn.execute(self._query("claim_begin"))
-                cursor = conn.cursor(row_factory=namedtuple_row, binary=True)
-                await cursor.execute(self._query("claim"), parameters)
-            return await cursor.fetchone()
-
-        row = await self._pool.run(statements)
+        _, row = await self._pool.transaction(("claim_begin", {}), ("claim", parameters))
         return _claim(row)
 
     async def read(self, token: UUID) -> list[ClaimedEvent]:
@@ -103,7 +93,7 @@ class Storage:
 
         async def statements(conn: Link) -> list[ClaimedEvent]:
             cursor = conn.cursor(row_factory=class_row(ClaimedEvent), binary=True)
-            await cursor.execute(self._query("read_bodies"), {"token": token})
+            await cursor.execute(query("read_bodies", self._schema), {"token": token})
             return await cursor.fetchall()
 
         events: list[ClaimedEvent] = await self._pool.run(statements)
@@ -120,18 +110,9 @@ class Storage:
         """
         kinds = self._by_kind(outcomes)
 
-        async def statements(conn: Link) -> int:
-            # No pipeline here either: the rows would stay locked, and their aggregates held, as long as it is frozen.
-            async with conn.transaction():
-                await conn.execute(self._query("settle_begin"))
-                cursors = [
-                    await conn.execute(self._query(name), {"token": token, **columns}, binary=True)
-                    for name, columns in kinds
-                ]
-            return sum([row[0] for cursor in cursors if (row := await cursor.fetchone())])
-
-        written: int = await self._pool.run(statements)
-        return len(outcomes) - written
+        steps = [(name, {"token": token, **columns}) for name, columns in kinds]
+        _, *rows = await self._pool.transaction(("settle_begin", {}), *steps)
+        return len(outcomes) - sum(int(row.count) for row in rows)
 
     async def release(self, token: UUID, reason: str) -> int:
         """Give back whatever is still under a lease; return how many events that was.
@@ -169,17 +150,8 @@ class Storage:
         await self._one("notify_scan")
 
     async def _one(self, name: str, **parameters: object) -> Any:
-        async def statements(conn: Link) -> Any:
-            async with conn.transaction():
-                await conn.execute(self._query("settle_begin"))
-                cursor = conn.cursor(row_factory=namedtuple_row)
-                await cursor.execute(self._query(name), parameters)
-            return await cursor.fetchone()
-
-        return await self._pool.run(statements)
-
-    def _query(self, name: str) -> Composed:
-        return query(name, self._schema)
+        _, row = await self._pool.transaction(("settle_begin", {}), (name, parameters))
+        return row
 
     def _by_kind(self, outcomes: Mapping[ClaimedEvent, Outcome]) -> list[tuple[str, dict[str, list[Any]]]]:
         """Return, for each kind of outcome that occurs, its statement and the columns of its parameters."""

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from tests.support.ages import Ages
+from tests.support.machine import watched_machine
 from tests.support.proxy import Proxy
 from tests.support.stream import spying
 from tests.support.wake import WakeView
@@ -33,10 +34,10 @@ def wake(conn: psycopg.Connection) -> WakeView:
 
 
 @pytest.fixture
-def ages(nats_server: EmbeddedNats) -> Iterator[Ages]:
+def ages(database: str, nats_server: EmbeddedNats) -> Iterator[Ages]:
     """How old events are when they pass."""
-    with spying(nats_server.url) as spy:
-        yield Ages(spy)
+    with watched_machine(database) as machine, spying(nats_server.url) as spy:
+        yield Ages(spy, machine)
 
 
 @pytest.fixture

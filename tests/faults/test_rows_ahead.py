@@ -13,6 +13,7 @@ import pytest
 
 from outbox_notify.embedded import EmbeddedNats
 from tests.support.ages import Ages
+from tests.support.machine import Machine
 from tests.support.ahead import KINDS, put_ahead
 from tests.support.outbox import fill
 from tests.support.postgres import TEMPLATE, fresh_database
@@ -72,7 +73,7 @@ class Course:
                 relay = self.start(OUTBOX_DATABASE_URL=_url(conn), OUTBOX_NATS_URL=nats.url)
                 wait_for(lambda: len(spy.heard) >= self.behind, 90, "the backlog to pass")
                 first, last = spy.heard[0][2], spy.heard[-1][2]
-                idle = self._idle(conn, Ages(spy))
+                idle = self._idle(conn, Ages(spy, Machine()))
                 passed = len(spy.heard)
                 fill(conn, self.behind)
                 committed = time.monotonic()

@@ -1,4 +1,7 @@
-"""How old events are when they pass: from the answer to their commit until somebody hears them."""
+"""How old events are when they pass: from the answer to their commit until somebody hears them.
+
+Time in which the machine itself stood still does not count.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
+    from tests.support.machine import Machine
     from tests.support.stream import Spy
 
 
@@ -24,10 +28,12 @@ class Ages:
 
     Args:
         spy: hears what the relay publishes.
+        machine: knows when it stood still.
         committed: monotonic time of the commit, by event id.
     """
 
     spy: Spy
+    machine: Machine
     committed: dict[str, float] = field(default_factory=dict)
 
     def insert(self, conn: psycopg.Connection, events: int = 1, aggregate: str | None = None) -> list[str]:
@@ -50,11 +56,14 @@ class Ages:
         wanted = list(ids)
         wait_for(lambda: not set(wanted) - self._passed().keys(), timeout, f"{len(wanted)} events to pass")
         passed = self._passed()
-        return [passed[event_id] - self.committed[event_id] for event_id in wanted]
+        return [self._age(self.committed[event_id], passed[event_id]) for event_id in wanted]
 
     def all(self, timeout: float = 10) -> list[float]:
         """Return the ages of all events, once all of them have passed, in the order of their commits."""
         return self.of(self.committed, timeout)
+
+    def _age(self, committed: float, passed: float) -> float:
+        return passed - committed - self.machine.stalled(committed, passed)
 
     def _passed(self) -> dict[str, float]:
         return {event_id: when for event_id, _, when in reversed(self.spy.heard)}
