@@ -9,28 +9,28 @@ from typing import TYPE_CHECKING, Self
 
 import anyio
 
-from outbox_notify.claimer import Claimer
-from outbox_notify.delivery import Delivery
 from outbox_notify.errors import OutboxError, Unreachable
-from outbox_notify.listener import Listener
-from outbox_notify.logs import get_logger
-from outbox_notify.messages import Encoder
-from outbox_notify.narrator import Narrator
-from outbox_notify.publisher import Publisher
-from outbox_notify.relay import BATCHES_IN_HAND, Relay
-from outbox_notify.retry import full_jitter
-from outbox_notify.routes import Routes
-from outbox_notify.storage import Storage
-from outbox_notify.sweeper import Sweeper
-from outbox_notify.systemd import Systemd
+from outbox_notify.jetstream.messages import Encoder
+from outbox_notify.jetstream.publisher import Publisher
+from outbox_notify.observability.logs import get_logger
+from outbox_notify.observability.narrator import Narrator
+from outbox_notify.observability.systemd import Systemd
+from outbox_notify.postgres.listener import Listener
+from outbox_notify.postgres.storage import Storage
+from outbox_notify.relay.claimer import Claimer
+from outbox_notify.relay.delivery import Delivery
+from outbox_notify.relay.loop import BATCHES_IN_HAND, Relay
+from outbox_notify.relay.retry import full_jitter
+from outbox_notify.relay.routes import Routes
+from outbox_notify.relay.sweeper import Sweeper
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from outbox_notify.batches import Ticket
-    from outbox_notify.outcomes import Outcome
-    from outbox_notify.ports import Report
-    from outbox_notify.settings import Settings
+    from outbox_notify.config.settings import Settings
+    from outbox_notify.relay.batches import Ticket
+    from outbox_notify.relay.outcomes import Outcome
+    from outbox_notify.relay.ports import Report
 
 # Of the shutdown timeout, this share may pass while waiting for acks; the rest is for giving back.
 _PATIENCE = 0.7

@@ -16,7 +16,7 @@ from psycopg.rows import scalar_row
 
 from outbox_notify.events import Event
 from outbox_notify.ids import new_event_id
-from outbox_notify.queries import query
+from outbox_notify.postgres.queries import query
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ import click
 from outbox_notify.cli.exits import EXIT_CODES, exit_codes
 from outbox_notify.cli.invocation import Invocation
 from outbox_notify.cli.options import setting_options
-from outbox_notify.settings import declarations
+from outbox_notify.config.settings import declarations
 
 # What help says of each verb. Reading it from their modules would load psycopg and NATS for `--help`.
 VERBS = {

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from outbox_notify.settings import declarations
+from outbox_notify.config.settings import declarations
 from outbox_notify.text import one_line
 
 if TYPE_CHECKING:
-    from outbox_notify.config import Loaded
+    from outbox_notify.config.load import Loaded
 
 
 @click.group("config")

@@ -39,9 +39,9 @@ outbox-notify embedded --json
 @click.pass_context
 def command(ctx: click.Context, *, as_json: bool, servers_file: Path | None) -> None:
     """Run PostgreSQL and NATS out of Python wheels, migrated, with fresh data, until Ctrl-C."""
-    from outbox_notify.database import connect
     from outbox_notify.embedded.servers import EmbeddedServers, announced, exports
-    from outbox_notify.migrate import migrate_up
+    from outbox_notify.postgres.database import connect
+    from outbox_notify.schema.migrate import migrate_up
 
     schema = ctx.obj.settings().schema
     with sigterm_interrupts(), EmbeddedServers() as servers:

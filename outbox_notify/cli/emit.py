@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from outbox_notify.config import Settings
+    from outbox_notify.config.load import Settings
     from outbox_notify.events import Event
 
 # Events of one statement: few round trips, and a text that is far from PostgreSQL's limit of 1 GB.
@@ -155,7 +155,7 @@ def _json_of(file: BinaryIO) -> object:
 
 
 def _write(settings: Settings, events: list[Event], delay: float | None) -> list[UUID]:
-    from outbox_notify.database import connect, translated
+    from outbox_notify.postgres.database import connect, translated
     from outbox_notify.writer import emit, time_after
 
     event_ids: list[UUID] = []

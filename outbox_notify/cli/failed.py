@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from outbox_notify.choice import Choice
-    from outbox_notify.failed import FailedEvent
+    from outbox_notify.operations.choice import Choice
+    from outbox_notify.operations.failed import FailedEvent
 
 _BODY = ("payload", "payload_bytes")
 _AGE = Duration("1s", "3650d")
@@ -67,8 +67,8 @@ def command() -> None:
 @click.pass_context
 def list_(ctx: click.Context, /, *, limit: int, before: int | None, as_json: bool, **which: Any) -> None:
     """List failed events, the newest first, without their bodies."""
-    from outbox_notify import failed
-    from outbox_notify.choice import Filter
+    from outbox_notify.operations import failed
+    from outbox_notify.operations.choice import Filter
 
     with _connection(ctx) as (conn, schema):
         events = failed.page(conn, schema, Filter(**which), limit, before)
@@ -90,7 +90,7 @@ def list_(ctx: click.Context, /, *, limit: int, before: int | None, as_json: boo
 @click.pass_context
 def show(ctx: click.Context, /, *, name: int | UUID, with_payload: bool, as_json: bool) -> None:
     """Show one failed event; ID is its row id or its event id."""
-    from outbox_notify import failed
+    from outbox_notify.operations import failed
 
     with _connection(ctx) as (conn, schema):
         document = _document(failed.show(conn, schema, name))
@@ -111,7 +111,7 @@ def requeue(ctx: click.Context, /, *, new_id: bool, yes: bool, dry_run: bool, **
 
     They keep their message id, so that one that is stored already is not stored twice.
     """
-    from outbox_notify import failed
+    from outbox_notify.operations import failed
 
     with _connection(ctx) as (conn, schema):
         choice = _choose(conn, schema, **chosen)
@@ -127,7 +127,7 @@ def requeue(ctx: click.Context, /, *, new_id: bool, yes: bool, dry_run: bool, **
 @click.pass_context
 def discard(ctx: click.Context, /, *, yes: bool, dry_run: bool, **chosen: Any) -> None:
     """Delete failed events for good; they are never published."""
-    from outbox_notify import failed
+    from outbox_notify.operations import failed
 
     with _connection(ctx) as (conn, schema):
         choice = _choose(conn, schema, **chosen)
@@ -139,7 +139,7 @@ def discard(ctx: click.Context, /, *, yes: bool, dry_run: bool, **chosen: Any) -
 
 @contextmanager
 def _connection(ctx: click.Context) -> Iterator[tuple[psycopg.Connection, str]]:
-    from outbox_notify.database import connect
+    from outbox_notify.postgres.database import connect
 
     settings = ctx.obj.settings()
     with connect(settings, "failed") as conn:
@@ -155,7 +155,7 @@ def _choose(
     limit: int | None,
     **which: Any,
 ) -> Choice:
-    from outbox_notify.choice import Filter, choose
+    from outbox_notify.operations.choice import Filter, choose
 
     filtered = everything or any(value is not None for value in which.values())
     if bool(names) == filtered:

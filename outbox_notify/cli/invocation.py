@@ -9,7 +9,7 @@ import click
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from outbox_notify.config import Loaded, Settings
+    from outbox_notify.config.load import Loaded, Settings
 
 
 class Invocation(NamedTuple):
@@ -24,7 +24,7 @@ class Invocation(NamedTuple):
         Raises:
             ConfigError: with all problems together.
         """
-        from outbox_notify.config import load_settings  # noqa: PLC0415  # `--help` must not wait for it
+        from outbox_notify.config.load import load_settings  # noqa: PLC0415  # `--help` must not wait for it
 
         given = {name: text for name, text in flags.items() if text is not None}
         return load_settings({**self.flags, **given}, config_file=self.config_file)

@@ -12,8 +12,8 @@ import click
 from outbox_notify.cli.parameters import Duration
 
 if TYPE_CHECKING:
-    from outbox_notify.drift import Difference, Verdict
-    from outbox_notify.history import State
+    from outbox_notify.schema.drift import Difference, Verdict
+    from outbox_notify.schema.history import State
 
 _lock_timeout = click.option(
     "--lock-timeout",
@@ -40,8 +40,8 @@ def up(ctx: click.Context, lock_timeout: float | None) -> None:
 
     Several at once do no harm: one works, the others wait for it.
     """
-    from outbox_notify.database import connect
-    from outbox_notify.migrate import LATEST, LOCK_TIMEOUT, migrate_up
+    from outbox_notify.postgres.database import connect
+    from outbox_notify.schema.migrate import LATEST, LOCK_TIMEOUT, migrate_up
 
     settings = ctx.obj.settings()
     patience = lock_timeout or (ctx.parent and ctx.parent.params.get("lock_timeout")) or LOCK_TIMEOUT
@@ -57,8 +57,8 @@ def up(ctx: click.Context, lock_timeout: float | None) -> None:
 @click.pass_context
 def status(ctx: click.Context, *, as_json: bool) -> None:
     """Show which migrations were applied and which are pending."""
-    from outbox_notify import history
-    from outbox_notify.database import connect
+    from outbox_notify.postgres.database import connect
+    from outbox_notify.schema import history
 
     settings = ctx.obj.settings()
     with connect(settings, "migrate") as conn:
@@ -83,8 +83,8 @@ def verify(ctx: click.Context, *, as_json: bool) -> None:
 
     Needs the right to create a schema: it builds one to compare with, and rolls it back.
     """
-    from outbox_notify import drift
-    from outbox_notify.database import connect
+    from outbox_notify.postgres.database import connect
+    from outbox_notify.schema import drift
 
     settings = ctx.obj.settings()
     with connect(settings, "migrate") as conn:
@@ -104,7 +104,7 @@ def print_sql(ctx: click.Context) -> None:
 
     For those who use a migration tool of their own. What it makes counts as applied here too.
     """
-    from outbox_notify.script import render_sql
+    from outbox_notify.schema.script import render_sql
 
     click.echo(render_sql(ctx.obj.settings().schema), nl=False)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from outbox_notify.settings import Declaration, declarations
+from outbox_notify.config.settings import Declaration, declarations
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import click
 
-from outbox_notify.config_values import duration
+from outbox_notify.config.values import duration
 
 if TYPE_CHECKING:
     FloatType = click.ParamType[float]

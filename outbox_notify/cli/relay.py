@@ -14,8 +14,8 @@ import click
 from outbox_notify.cli.options import setting_options
 
 if TYPE_CHECKING:
-    from outbox_notify.config import Loaded
-    from outbox_notify.settings import Settings
+    from outbox_notify.config.load import Loaded
+    from outbox_notify.config.settings import Settings
 
 
 @click.command("relay")
@@ -46,7 +46,7 @@ def command(ctx: click.Context, /, *, drain: bool, embedded: bool, **flags: str 
 def _run(loaded: Loaded, *, drain: bool, embedded: bool) -> None:
     import anyio
 
-    from outbox_notify.logs import get_logger, setup_logging
+    from outbox_notify.observability.logs import get_logger, setup_logging
     from outbox_notify.service import run_relay
 
     setup_logging(loaded.settings)
@@ -59,10 +59,10 @@ def _run(loaded: Loaded, *, drain: bool, embedded: bool) -> None:
 
 def _with_embedded_servers(settings: Settings, servers: ExitStack) -> Settings:
     """Start and migrate servers that end with the relay, and return settings that use nothing else."""
-    from outbox_notify.database import connect
+    from outbox_notify.config.settings import Settings, declarations
     from outbox_notify.embedded import EmbeddedNats, EmbeddedPostgres
-    from outbox_notify.migrate import migrate_up
-    from outbox_notify.settings import Settings, declarations
+    from outbox_notify.postgres.database import connect
+    from outbox_notify.schema.migrate import migrate_up
 
     postgres = servers.enter_context(EmbeddedPostgres())
     nats = servers.enter_context(EmbeddedNats())

@@ -20,9 +20,9 @@ from outbox_notify.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from outbox_notify.config import Settings
+    from outbox_notify.config.load import Settings
     from outbox_notify.errors import DatabaseUnreachable
-    from outbox_notify.status import Status
+    from outbox_notify.operations.status import Status
 
 _EVERY = "2s"
 
@@ -40,8 +40,8 @@ _EVERY = "2s"
 @click.pass_context
 def command(ctx: click.Context, /, *, as_json: bool, watch: float | None) -> None:
     """Show the backlog, its age, the relays at work and what has failed."""
-    from outbox_notify.database import connect
-    from outbox_notify.status import read_status
+    from outbox_notify.operations.status import read_status
+    from outbox_notify.postgres.database import connect
 
     settings = ctx.obj.settings()
     if watch is not None:
@@ -65,9 +65,9 @@ def _watch(settings: Settings, every: float, *, as_json: bool) -> None:
 
 def _looks(settings: Settings) -> Iterator[Status | DatabaseUnreachable]:
     """Yield what each look finds; only the first connection has to succeed, later ones are tried again."""
-    from outbox_notify.database import connect
     from outbox_notify.errors import DatabaseUnreachable
-    from outbox_notify.status import read_status
+    from outbox_notify.operations.status import read_status
+    from outbox_notify.postgres.database import connect
 
     conn = connect(settings, "status")
     while True:

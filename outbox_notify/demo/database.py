@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 
-from outbox_notify.database import connection_parameters, translated
 from outbox_notify.demo.stage import SCHEMA
-from outbox_notify.queries import query
+from outbox_notify.postgres.database import connection_parameters, translated
+from outbox_notify.postgres.queries import query
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -59,7 +59,7 @@ async def connected(url: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
     """Open a connection in autocommit mode for the time of the context.
 
     Raises:
-        OutboxError: as `outbox_notify.database.translated`, for everything done on the connection.
+        OutboxError: as `outbox_notify.postgres.database.translated`, for everything done on the connection.
     """
     with translated():
         connection = await psycopg.AsyncConnection.connect(

@@ -13,7 +13,7 @@ import pytest
 
 from outbox_notify.cli import VERBS
 from outbox_notify.cli.exits import EXIT_CODES
-from outbox_notify.settings import declarations
+from outbox_notify.config.settings import declarations
 from tests.support.command import COMMAND, environment, run
 
 if TYPE_CHECKING:

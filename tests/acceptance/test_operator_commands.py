@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from outbox_notify.migrate import LATEST
+from outbox_notify.schema.migrate import LATEST
 from tests.support.command import COMMAND, environment, run
 from tests.support.events import put, put_failed
 

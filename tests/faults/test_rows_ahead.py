@@ -13,8 +13,8 @@ import pytest
 
 from outbox_notify.embedded import EmbeddedNats
 from tests.support.ages import Ages
-from tests.support.machine import Machine
 from tests.support.ahead import KINDS, put_ahead
+from tests.support.machine import Machine
 from tests.support.outbox import fill
 from tests.support.postgres import TEMPLATE, fresh_database
 from tests.support.processes import wait_for

@@ -9,8 +9,8 @@ import anyio
 import psycopg
 import pytest
 
-from outbox_notify.outcomes import Failed, Published, Released, Retry
-from outbox_notify.queries import query
+from outbox_notify.postgres.queries import query
+from outbox_notify.relay.outcomes import Failed, Published, Released, Retry
 from tests.support.claiming import LEASE, Desk, claiming
 from tests.support.events import put
 

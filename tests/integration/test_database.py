@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from outbox_notify.database import connect, translated
 from outbox_notify.errors import DatabaseUnreachable, NotPermitted, OutboxError, SchemaError
+from outbox_notify.postgres.database import connect, translated
 
 if TYPE_CHECKING:
     from outbox_notify.embedded import EmbeddedPostgres

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from outbox_notify.drift import verify
 from outbox_notify.embedded.binaries import postgres_installation
 from outbox_notify.errors import NotPermitted
-from outbox_notify.migrate import LATEST, migrate_up, render_sql
-from outbox_notify.migration import Migration, packaged
+from outbox_notify.schema.drift import verify
+from outbox_notify.schema.migrate import LATEST, migrate_up, render_sql
+from outbox_notify.schema.migration import Migration, packaged
 from tests.support.postgres import fresh_database
 
 if TYPE_CHECKING:

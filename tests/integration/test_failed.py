@@ -8,10 +8,10 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from outbox_notify.choice import BATCH, Filter, choose, find
 from outbox_notify.errors import OutboxError, SchemaError
-from outbox_notify.failed import discard, page, requeue, show
-from outbox_notify.queries import query
+from outbox_notify.operations.choice import BATCH, Filter, choose, find
+from outbox_notify.operations.failed import discard, page, requeue, show
+from outbox_notify.postgres.queries import query
 from tests.support.events import age, put, put_failed
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from psycopg import sql
 
 from outbox_notify.embedded.binaries import postgres_installation
 from outbox_notify.errors import NotPermitted, OutboxError, SchemaError
-from outbox_notify.migrate import LATEST, migrate_up, render_sql, schema_version, status
-from outbox_notify.migration import Migration, packaged
-from outbox_notify.queries import query
+from outbox_notify.postgres.queries import query
+from outbox_notify.schema.migrate import LATEST, migrate_up, render_sql, schema_version, status
+from outbox_notify.schema.migration import Migration, packaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,9 +14,9 @@ import pytest
 from nats.aio.client import Client
 from nats.js.manager import JetStreamManager
 
-from outbox_notify.messages import Message
-from outbox_notify.nats_client import close_nats, connect_nats, write_frames
-from outbox_notify.settings import Settings
+from outbox_notify.config.settings import Settings
+from outbox_notify.jetstream.client import close_nats, connect_nats, write_frames
+from outbox_notify.jetstream.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from outbox_notify.embedded import EmbeddedNats
-from outbox_notify.outcomes import Failed, Outcome, Published, Released, Rested
+from outbox_notify.relay.outcomes import Failed, Outcome, Published, Released, Rested
 from tests.support.publishing import Desk, publishing, ticket
 from tests.support.stream import connected, create_stream, read_stream
 

@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 
 from outbox_notify import Event, emit
-from outbox_notify.migrate import migrate_up, schema_version
+from outbox_notify.schema.migrate import migrate_up, schema_version
 from tests.support.roles import grant_roles
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from outbox_notify.outcomes import Failed, Outcome, Published, Released, Rested, Retry
+from outbox_notify.relay.outcomes import Failed, Outcome, Published, Released, Rested, Retry
 from tests.support.claiming import RETRY_IN, Desk, claiming
 from tests.support.events import age, put
 

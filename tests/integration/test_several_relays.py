@@ -19,8 +19,8 @@ import anyio
 import psycopg
 import pytest
 
-from outbox_notify import delivery
-from outbox_notify.settings import Settings
+from outbox_notify.config.settings import Settings
+from outbox_notify.relay import delivery
 from tests.support.simulation import LEASE, SimulatedRelay, Stream
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import psycopg
 import pytest
 
 from outbox_notify.errors import OutboxError, SchemaError
-from outbox_notify.migrate import LATEST
-from outbox_notify.queries import query
-from outbox_notify.status import read_status
+from outbox_notify.operations.status import read_status
+from outbox_notify.postgres.queries import query
+from outbox_notify.schema.migrate import LATEST
 from tests.support.events import age, put, put_failed
 
 if TYPE_CHECKING:

@@ -10,16 +10,15 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import dict_row
 
-from outbox_notify.claims import Wanted
-from outbox_notify.settings import Settings
-from outbox_notify.storage import Storage
+from outbox_notify.config.settings import Settings
+from outbox_notify.postgres.storage import Storage
+from outbox_notify.relay.claims import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from outbox_notify.claims import Claim
-    from outbox_notify.messages import ClaimedEvent
-    from outbox_notify.outcomes import Outcome
+    from outbox_notify.relay.claims import Claim, ClaimedEvent
+    from outbox_notify.relay.outcomes import Outcome
 
 EVERYTHING = Wanted(
     start=0,

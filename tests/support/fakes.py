@@ -10,19 +10,18 @@ from uuid import UUID, uuid4
 
 import anyio
 
-from outbox_notify.batches import Batch, Ticket
-from outbox_notify.claims import Claim
 from outbox_notify.errors import DatabaseUnreachable
-from outbox_notify.frontier import Passed, Scan
-from outbox_notify.late_commits import Transactions
-from outbox_notify.messages import ClaimedEvent
-from outbox_notify.outcomes import Published
+from outbox_notify.relay.batches import Batch, Ticket
+from outbox_notify.relay.claims import Claim, ClaimedEvent
+from outbox_notify.relay.frontier import Passed, Scan
+from outbox_notify.relay.late_commits import Transactions
+from outbox_notify.relay.outcomes import Published
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from outbox_notify.claims import Wanted
-    from outbox_notify.outcomes import Outcome
+    from outbox_notify.relay.claims import Wanted
+    from outbox_notify.relay.outcomes import Outcome
 
 ACKED = Published("OUTBOX", 1)
 NOBODY = Transactions([], horizon=10, own=10)

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from outbox_notify.embedded import EmbeddedPostgres
-from outbox_notify.migrate import migrate_up
+from outbox_notify.schema.migrate import migrate_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,15 +10,16 @@ from uuid import uuid4
 
 import anyio
 
-from outbox_notify.batches import Batch, Ticket
-from outbox_notify.messages import ClaimedEvent, Encoder
-from outbox_notify.publisher import Publisher
-from outbox_notify.settings import Settings
+from outbox_notify.config.settings import Settings
+from outbox_notify.jetstream.messages import Encoder
+from outbox_notify.jetstream.publisher import Publisher
+from outbox_notify.relay.batches import Batch, Ticket
+from outbox_notify.relay.claims import ClaimedEvent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from outbox_notify.outcomes import Outcome
+    from outbox_notify.relay.outcomes import Outcome
 
 _TIMEOUT = 20.0
 

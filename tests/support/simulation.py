@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from outbox_notify.claimer import Claimer
-from outbox_notify.delivery import Delivery
-from outbox_notify.outcomes import Failed, Outcome, Published, Released, Rested, Retry
-from outbox_notify.relay import Relay
-from outbox_notify.routes import Routes
-from outbox_notify.storage import Storage
-from outbox_notify.sweeper import Sweeper
+from outbox_notify.postgres.storage import Storage
+from outbox_notify.relay.claimer import Claimer
+from outbox_notify.relay.delivery import Delivery
+from outbox_notify.relay.loop import Relay
+from outbox_notify.relay.outcomes import Failed, Outcome, Published, Released, Rested, Retry
+from outbox_notify.relay.routes import Routes
+from outbox_notify.relay.sweeper import Sweeper
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,11 +28,10 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-    from outbox_notify.batches import Ticket
-    from outbox_notify.claims import Claim, Wanted
-    from outbox_notify.messages import ClaimedEvent
-    from outbox_notify.settings import Settings
-    from outbox_notify.storage import Pruned, Reclaimed
+    from outbox_notify.config.settings import Settings
+    from outbox_notify.postgres.storage import Pruned, Reclaimed
+    from outbox_notify.relay.batches import Ticket
+    from outbox_notify.relay.claims import Claim, ClaimedEvent, Wanted
 
 LEASE = 1.0
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outbox_notify.answers import read_answer
-from outbox_notify.outcomes import Failed, Outcome, Published, Released, Rested, Retry
+from outbox_notify.jetstream.answers import read_answer
+from outbox_notify.relay.outcomes import Failed, Outcome, Published, Released, Rested, Retry
 
 ROUTE = "acme.stock.moved"
 NUMBERS_AND_TEXTS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from outbox_notify.claimer import Claimer
 from outbox_notify.errors import DatabaseUnreachable
-from outbox_notify.outcomes import Failed, Outcome, Released, Rested, Retry
-from outbox_notify.routes import Routes
+from outbox_notify.relay.claimer import Claimer
+from outbox_notify.relay.outcomes import Failed, Outcome, Released, Rested, Retry
+from outbox_notify.relay.routes import Routes
 from tests.support.fakes import ACKED, FakeOutbox, FakeWake, Notes, event
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from outbox_notify.claims import Claim
+    from outbox_notify.relay.claims import Claim
 
 pytestmark = pytest.mark.anyio
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from outbox_notify.config import Settings, load_settings
+from outbox_notify.config.load import Settings, load_settings
+from outbox_notify.config.settings import declarations
 from outbox_notify.errors import ConfigError
-from outbox_notify.settings import declarations
 
 if TYPE_CHECKING:
     from pathlib import Path

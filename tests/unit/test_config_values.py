@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outbox_notify import config_values as values
-from outbox_notify.settings import declarations
+from outbox_notify.config import values
+from outbox_notify.config.settings import declarations
 
 
 @pytest.mark.parametrize(

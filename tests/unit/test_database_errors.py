@@ -10,8 +10,8 @@ import pytest
 from psycopg import errors as pg
 
 from outbox_notify import errors
-from outbox_notify.database import connection_parameters, describe, translated
-from outbox_notify.settings import Settings
+from outbox_notify.config.settings import Settings
+from outbox_notify.postgres.database import connection_parameters, describe, translated
 
 CANARY = "c4nary-s3cret"
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from outbox_notify import delivery as module
-from outbox_notify.batches import Batch
-from outbox_notify.delivery import Delivery
-from outbox_notify.outcomes import Failed, Outcome, Released, Rested, Retry
+from outbox_notify.relay import delivery as module
+from outbox_notify.relay.batches import Batch
+from outbox_notify.relay.delivery import Delivery
+from outbox_notify.relay.outcomes import Failed, Outcome, Released, Rested, Retry
 from tests.support.fakes import ACKED, FakeOutbox, FakeSender, Notes, event, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from outbox_notify.messages import ClaimedEvent
+    from outbox_notify.relay.claims import ClaimedEvent
 
 pytestmark = pytest.mark.anyio
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from outbox_notify.frontier import Frontier, Leases, Passed
-from outbox_notify.late_commits import Transactions
+from outbox_notify.relay.frontier import Frontier, Leases, Passed
+from outbox_notify.relay.late_commits import Transactions
 from tests.support.fakes import scan
 
 LOOK = 100

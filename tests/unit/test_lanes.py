@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from outbox_notify.lanes import Lanes
-from outbox_notify.outcomes import Failed, Released, Rested, Retry
+from outbox_notify.relay.lanes import Lanes
+from outbox_notify.relay.outcomes import Failed, Released, Rested, Retry
 from tests.support.fakes import ACKED, batch_of, event
 
 if TYPE_CHECKING:
-    from outbox_notify.batches import Batch, Ticket
-    from outbox_notify.messages import ClaimedEvent
+    from outbox_notify.relay.batches import Batch, Ticket
+    from outbox_notify.relay.claims import ClaimedEvent
 
 SKIP, BLOCK = {"ordered": True, "block": False}, {"ordered": True, "block": True}
 

@@ -9,12 +9,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from outbox_notify.lanes import Lanes
-from outbox_notify.outcomes import Failed, Outcome, Published, Released, Retry
+from outbox_notify.relay.lanes import Lanes
+from outbox_notify.relay.outcomes import Failed, Outcome, Published, Released, Retry
 from tests.support.fakes import ACKED, batch_of, event
 
 if TYPE_CHECKING:
-    from outbox_notify.batches import Batch, Ticket
+    from outbox_notify.relay.batches import Batch, Ticket
 
 _BATCHES_IN_HAND = 3
 _OUTCOMES = st.sampled_from([ACKED, ACKED, ACKED, Released("away"), Retry("no"), Failed("never")])

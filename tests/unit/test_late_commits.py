@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from outbox_notify.late_commits import LateCommits, Transactions
+from outbox_notify.relay.late_commits import LateCommits, Transactions
 
 
 def test_without_others_a_claim_starts_where_the_last_one_ended() -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from outbox_notify.logs import get_logger, setup_logging
-from outbox_notify.settings import Settings
+from outbox_notify.config.settings import Settings
+from outbox_notify.observability.logs import get_logger, setup_logging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

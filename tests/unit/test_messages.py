@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outbox_notify.errors import InvalidEvent
-from outbox_notify.messages import ClaimedEvent, Encoder, Message
+from outbox_notify.jetstream.messages import Encoder, Message
+from outbox_notify.relay.claims import ClaimedEvent
 
 ROOMY = 1_048_576
 # What CloudEvents lets stand in a header: printable ASCII without space, double quote and bare percent.

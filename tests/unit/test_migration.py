@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from outbox_notify.errors import SchemaError
-from outbox_notify.migration import Applied, Migration, ordered, packaged, pending
-from outbox_notify.script import render_sql
+from outbox_notify.schema.migration import Applied, Migration, ordered, packaged, pending
+from outbox_notify.schema.script import render_sql
 
 FIRST = Migration(1, "0001_first.sql", "CREATE TABLE one ();\n")
 SECOND = Migration(2, "0002_second.sql", "CREATE TABLE two ();\n")

@@ -13,9 +13,10 @@ from structlog.testing import CapturingLogger
 
 import outbox_notify
 from outbox_notify.errors import InvalidEvent
-from outbox_notify.messages import ClaimedEvent, Encoder
-from outbox_notify.narrator import LEVELS, Narrator
-from outbox_notify.outcomes import Failed, Outcome, Published, Released, Rested, Retry
+from outbox_notify.jetstream.messages import Encoder
+from outbox_notify.observability.narrator import LEVELS, Narrator
+from outbox_notify.relay.claims import ClaimedEvent
+from outbox_notify.relay.outcomes import Failed, Outcome, Published, Released, Rested, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,7 @@ def log() -> Log:
 
 def reported_names() -> Iterator[str]:
     """Every name that the package reports, read from its source."""
-    for path in Path(outbox_notify.__file__).parent.glob("*.py"):
+    for path in Path(outbox_notify.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if (
                 isinstance(node, ast.Call)

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from outbox_notify import relay as module
-from outbox_notify.claimer import Claimer
-from outbox_notify.delivery import Delivery
 from outbox_notify.errors import DatabaseUnreachable, NotPermitted, OutboxError, SchemaError
-from outbox_notify.outcomes import Released, Rested
-from outbox_notify.relay import BATCHES_IN_HAND, Relay
-from outbox_notify.routes import Routes
+from outbox_notify.relay import loop as module
+from outbox_notify.relay.claimer import Claimer
+from outbox_notify.relay.delivery import Delivery
+from outbox_notify.relay.loop import BATCHES_IN_HAND, Relay
+from outbox_notify.relay.outcomes import Released, Rested
+from outbox_notify.relay.routes import Routes
 from tests.support.fakes import ACKED, FakeOutbox, FakeSender, FakeWake, Notes, event, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from outbox_notify.claims import Claim, Wanted
+    from outbox_notify.relay.claims import Claim, Wanted
 
 pytestmark = pytest.mark.anyio
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outbox_notify.outcomes import Failed, Outcome, Released, Rested, Retry
-from outbox_notify.retry import Backoff, full_jitter, judge
+from outbox_notify.relay.outcomes import Failed, Outcome, Released, Rested, Retry
+from outbox_notify.relay.retry import Backoff, full_jitter, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable

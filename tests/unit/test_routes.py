@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from outbox_notify.routes import Routes
+from outbox_notify.relay.routes import Routes
 
 ROUTE, OTHER = "acme.stock.moved", "acme.stock.counted"
 

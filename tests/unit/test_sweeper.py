@@ -9,8 +9,8 @@ import anyio
 import pytest
 
 from outbox_notify.errors import DatabaseUnreachable
-from outbox_notify.storage import Pruned, Reclaimed
-from outbox_notify.sweeper import Sweeper
+from outbox_notify.postgres.storage import Pruned, Reclaimed
+from outbox_notify.relay.sweeper import Sweeper
 from tests.support.fakes import Notes, until
 
 pytestmark = pytest.mark.anyio

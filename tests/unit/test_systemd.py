@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from outbox_notify.config_values import duration
+from outbox_notify.config.settings import Settings, declarations
+from outbox_notify.config.values import duration
 from outbox_notify.errors import ConfigError, NotPermitted
-from outbox_notify.settings import Settings, declarations
-from outbox_notify.systemd import Systemd
+from outbox_notify.observability.systemd import Systemd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from outbox_notify.wakeup import LIGHT_BATCH, POLL_INTERVAL, Arm, Wakeup
+from outbox_notify.relay.wakeup import LIGHT_BATCH, POLL_INTERVAL, Arm, Wakeup
 
 LOOKS = [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.25, 0.25]
 

@@ -1,0 +1,1 @@
+"""NATS JetStream, as the relay uses it: messages, publishing, and the stream."""

@@ -1,0 +1,132 @@
+"""One connection to NATS, made new each time: credentials are read again, and nothing is kept from the last one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from nats.aio.client import Client
+
+from outbox_notify.errors import ConfigError, NatsUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from outbox_notify.config.settings import Settings
+
+CONNECT_TIMEOUT = 5.0
+_CLOSE_TIMEOUT = 1.0
+_PING_INTERVAL = 5
+_PINGS_OUTSTANDING = 2
+# Above anything the relay may have in flight: a full buffer would make nats-py wait for a flush without end.
+_BUFFER = 2**31
+
+
+async def connect_nats(
+    settings: Settings,
+    on_error: Callable[[Exception], Awaitable[None]],
+    on_closed: Callable[[], Awaitable[None]],
+) -> Client:
+    """Return a connected client that never reconnects by itself.
+
+    Args:
+        settings: servers, credentials, TLS, relay id.
+        on_error: called with what the server or the library complains about.
+        on_closed: called when the connection has ended, for whatever reason.
+
+    Raises:
+        NatsUnreachable: no server took the connection within `CONNECT_TIMEOUT` seconds; says why.
+        ConfigError: a file of certificates or credentials cannot be read.
+    """
+    options = _options(settings)
+    reasons: list[str] = []
+    for server in settings.nats_url.split(","):
+        client = Client()
+        try:
+            with anyio.fail_after(CONNECT_TIMEOUT):
+                await client.connect(
+                    servers=[server.strip()], error_cb=on_error, closed_cb=on_closed, **options
+                )
+        except Exception as error:  # noqa: BLE001  # whatever the library raises here means: not connected
+            reasons.append(_reason(error))
+            await close_nats(client)
+        else:
+            return client
+    raise NatsUnreachable("; ".join(dict.fromkeys(reasons)))
+
+
+async def close_nats(client: Client) -> None:
+    """Close a client within a second, whatever state it is in."""
+    transport: Any = client._transport  # noqa: SLF001  # pinned by a contract test
+    with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True):
+        # A client that is dropped may fail in any way it likes.
+        with contextlib.suppress(Exception):
+            await client.close()
+    # It closes the socket only when all that it has buffered is through, which a frozen server never lets happen.
+    with contextlib.suppress(AttributeError):  # never connected, or gone already
+        transport._io_writer.transport.abort()  # noqa: SLF001  # pinned by the same test
+    await _end_tasks(client)
+
+
+async def _end_tasks(client: Any) -> None:
+    """End what a client leaves behind whose own closing failed: asyncio would tell of each task with a traceback."""
+    tasks = [client._reading_task, client._ping_interval_task, client._flusher_task]  # noqa: SLF001  # as above
+    tasks += [subscription._wait_for_msgs_task for subscription in client._subs.values()]  # noqa: SLF001  # as above
+    for task in filter(None, tasks):
+        task.cancel()
+    with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True):
+        await asyncio.gather(*filter(None, tasks), return_exceptions=True)
+
+
+async def write_frames(client: Client, frames: list[bytes]) -> None:
+    """Put frames into the client's own send buffer: its publish encodes headers one by one, at twice the cost."""
+    await client._send_command(b"".join(frames))  # noqa: SLF001  # pinned by a contract test
+    queue = client._flush_queue  # noqa: SLF001  # flushed as its own publish does
+    if queue is not None and queue.empty():
+        await client._flush_pending()  # noqa: SLF001
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "name": settings.relay_id,
+        "allow_reconnect": False,
+        "max_reconnect_attempts": 1,
+        "connect_timeout": CONNECT_TIMEOUT,
+        "ping_interval": _PING_INTERVAL,
+        "max_outstanding_pings": _PINGS_OUTSTANDING,
+        "pending_size": _BUFFER,
+        "user": settings.nats_user,
+        "password": settings.nats_password,
+        "token": settings.nats_token,
+        "user_credentials": settings.nats_creds,
+        "nkeys_seed_str": settings.nats_nkey_seed,
+    }
+    if (
+        settings.nats_tls_ca
+        or settings.nats_tls_cert
+        or settings.nats_tls_first
+        or "tls://" in settings.nats_url
+    ):
+        options["tls"] = _tls(settings)
+        options["tls_hostname"] = settings.nats_tls_hostname
+        options["tls_handshake_first"] = settings.nats_tls_first
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.nats_tls_ca)
+        if settings.nats_tls_cert:
+            context.load_cert_chain(settings.nats_tls_cert, settings.nats_tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"TLS for NATS: {error}: check OUTBOX_NATS_TLS_CA, _CERT and _KEY") from None
+    return context
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {CONNECT_TIMEOUT:g} s"
+    return str(error).removeprefix("nats: ") or type(error).__name__

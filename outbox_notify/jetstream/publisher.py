@@ -1,0 +1,237 @@
+"""Publish to JetStream, pipelined, with an ack inbox of our own. Only a checked ack is success."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+import anyio
+
+from outbox_notify.errors import InvalidEvent, NatsUnreachable, OutboxError
+from outbox_notify.jetstream.answers import read_answer
+from outbox_notify.jetstream.client import close_nats, connect_nats, write_frames
+from outbox_notify.jetstream.streams import ensure_stream
+from outbox_notify.relay.outcomes import Failed, Outcome, Published, Released, Rested
+from outbox_notify.relay.retry import Backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from nats.aio.client import Client
+    from nats.aio.msg import Msg
+
+    from outbox_notify.config.settings import Settings
+    from outbox_notify.jetstream.messages import Encoder
+    from outbox_notify.relay.batches import Ticket
+    from outbox_notify.relay.ports import Report
+
+_FIRST_WAIT = 0.1
+_LONGEST_WAIT = 2.0
+_STREAM_TIMEOUT = 10.0
+_CHUNK = 256 * 1024
+_PERMISSION = re.compile(r'permissions violation for publish to "([^"]+)"', re.IGNORECASE)
+_NO_ANSWER = "no answer from JetStream in time"
+
+
+class Publisher:
+    """A supervised connection to JetStream.
+
+    A client that is closed, stuck or half-open is dropped and replaced; what it had under way is reported as
+    released, since a missing answer never means "not stored".
+
+    Args:
+        settings: servers, credentials, stream and prefix.
+        encoder: builds messages.
+        on_outcome: called with each event and what became of it, from the task that reads the connection.
+        report: takes notes of what happens to the connection, for logs and metrics.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        encoder: Encoder,
+        on_outcome: Callable[[Ticket, Outcome], None],
+        report: Report,
+    ) -> None:
+        self._settings = settings
+        self._encoder = encoder
+        self._on_outcome = on_outcome
+        self._report = report
+        self._client: Client | None = None
+        self._streams: set[str] = set()
+        self._met_stranger = False
+        self._inbox = ""
+        self._pending: dict[int, Ticket] = {}
+        self._number = 0
+        self._last_answer = 0.0
+        self._ready = anyio.Event()
+        self._lost = anyio.Event()
+        self._complaint = ""
+        self.outage: str | None = "not connected yet"
+
+    async def run(self) -> None:
+        """Keep a connection until cancelled."""
+        backoff = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
+        while True:
+            try:
+                client = await self._connected()
+            except OutboxError as error:
+                self._begin_outage(str(error))
+                await anyio.sleep(backoff.next())
+                continue
+            backoff.reset()
+            try:
+                await self._serve(client)
+            finally:
+                await close_nats(client)
+
+    async def wait_ready(self) -> None:
+        """Wait until events can be published."""
+        await self._ready.wait()
+
+    @property
+    def ready(self) -> bool:
+        """Whether events can be published."""
+        return self._client is not None
+
+    async def send(self, tickets: Iterable[Ticket]) -> None:
+        """Write events to the connection, in the order given; their outcomes are reported later, or at once."""
+        client = self._client
+        if client is None or client.is_closed:
+            for ticket in tickets:
+                self._on_outcome(ticket, Released("not connected to NATS"))
+            return
+        try:
+            await self._write(client, tickets)
+        except Exception as error:  # noqa: BLE001  # whatever the library raises, this client is not to be trusted any more
+            self._complaint = f"the client failed: {type(error).__name__}"
+            self._lost.set()
+
+    async def _write(self, client: Client, tickets: Iterable[Ticket]) -> None:
+        frames: list[bytes] = []
+        size = 0
+        for ticket in tickets:
+            try:
+                message = self._encoder.encode(ticket.event, client.max_payload)
+            except InvalidEvent as error:
+                self._on_outcome(ticket, Failed(str(error)))
+                continue
+            self._number += 1
+            self._pending[self._number] = ticket
+            frames.append(message.frame(f"{self._inbox}{self._number}"))
+            size += len(frames[-1])
+            if size >= _CHUNK:
+                await write_frames(client, frames)
+                frames, size = [], 0
+        if frames:
+            await write_frames(client, frames)
+
+    def give_up(self, tickets: Iterable[Ticket], sent_at: float) -> None:
+        """Report events whose time is over.
+
+        When nothing at all was answered since they were sent, the connection is taken for dead and replaced;
+        otherwise the routes of those that were sent rest. The others only had no time left.
+
+        Args:
+            tickets: events without an outcome.
+            sent_at: when they were sent, on the monotonic clock.
+        """
+        wanted = set(tickets)
+        numbers = [number for number, ticket in self._pending.items() if ticket in wanted]
+        unanswered = {self._pending.pop(number) for number in numbers}
+        dead = self._last_answer < sent_at
+        for ticket in wanted:
+            if ticket not in unanswered:
+                self._on_outcome(ticket, Released("its turn to be sent did not come in time"))
+            elif dead:
+                self._on_outcome(ticket, Released(_NO_ANSWER))
+            else:
+                self._on_outcome(ticket, Rested(ticket.event.route, _NO_ANSWER))
+        if dead:
+            self._complaint = _NO_ANSWER
+            self._lost.set()
+
+    async def _connected(self) -> Client:
+        client = await connect_nats(self._settings, self._on_error, self._on_closed)
+        try:
+            await self._learn_streams(client)
+            self._inbox = f"{client.new_inbox()}."
+            await client.subscribe(f"{self._inbox}*", cb=self._on_answer)
+        except BaseException:
+            await close_nats(client)
+            raise
+        return client
+
+    async def _learn_streams(self, client: Client) -> None:
+        """Look which streams take our subjects: only their acks count."""
+        streams: set[str] = set()
+        with anyio.move_on_after(_STREAM_TIMEOUT):
+            streams = await ensure_stream(client, self._settings.stream, self._settings.subject_prefix)
+        if not streams:
+            raise NatsUnreachable("JetStream does not answer")
+        self._streams, self._met_stranger = streams, False
+
+    async def _serve(self, client: Client) -> None:
+        self._lost = anyio.Event()
+        self._client = client
+        self._ready.set()
+        self._report("outage.ended" if self.outage else "nats.connected", component="nats", after=self.outage)
+        self.outage = None
+        try:
+            while not (self._lost.is_set() or client.is_closed):
+                with anyio.move_on_after(1.0):
+                    await self._lost.wait()
+                if self._met_stranger and not self._lost.is_set():
+                    await self._learn_streams(client)
+        except OutboxError as error:
+            self._complaint = str(error)
+        finally:
+            self._client = None
+            self._ready = anyio.Event()
+            reason = self._complaint or "connection to NATS lost"
+            lost, self._pending = list(self._pending.values()), {}
+            for ticket in lost:
+                self._on_outcome(ticket, Released(reason))
+        self._begin_outage(reason)
+
+    def _begin_outage(self, reason: str) -> None:
+        if self.outage != reason:
+            self._report("outage.started", component="nats", reason=reason)
+        self.outage = reason
+        self._complaint = ""
+
+    async def _on_answer(self, msg: Msg) -> None:
+        self._last_answer = time.monotonic()
+        ticket = self._pending.pop(int(msg.subject[len(self._inbox) :]), None)
+        if ticket is not None:
+            self._on_outcome(ticket, self._outcome(msg, ticket.event.route))
+
+    def _outcome(self, msg: Msg, route: str) -> Outcome:
+        outcome = read_answer(msg.headers, msg.data, route)
+        if isinstance(outcome, Published) and outcome.stream not in self._streams:
+            # Perhaps a stream that somebody has made since we looked.
+            self._met_stranger = True
+            return Rested(
+                route, f"the ack is not from our stream: {outcome.stream}, sequence {outcome.sequence}"
+            )
+        return outcome
+
+    async def _on_error(self, error: Exception) -> None:
+        text = str(error).removeprefix("nats: ")
+        if refused := _PERMISSION.search(text):
+            self._on_not_permitted(refused.group(1))
+        else:
+            self._complaint = text
+
+    def _on_not_permitted(self, subject: str) -> None:
+        """Let the route of a refused subject rest; nats-py tells subjects in lower case."""
+        prefix = f"{self._settings.subject_prefix}.".lower()
+        for number, ticket in list(self._pending.items()):
+            route = ticket.event.route
+            if prefix + route.lower() == subject.lower():
+                del self._pending[number]
+                self._on_outcome(ticket, Rested(route, "publish is not permitted"))
+
+    async def _on_closed(self) -> None:
+        self._lost.set()

@@ -1,0 +1,1 @@
+"""PostgreSQL, as the relay uses it: claims, settlements, and what wakes it."""

@@ -1,0 +1,170 @@
+"""The border to PostgreSQL: how to connect, and what its errors mean to us.
+
+Nothing that leaves here shows a password or the values of a row: connection strings are parsed by us first,
+because psycopg prints a malformed one in full, and of a server's error only the primary message is repeated,
+never its DETAIL.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from outbox_notify.config.values import postgres_url
+from outbox_notify.errors import ConfigError, DatabaseUnreachable, NotPermitted, OutboxError, SchemaError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from outbox_notify.config.settings import Settings
+
+CONNECT_TIMEOUT = 5
+
+_MALFORMED = (
+    "the database URL is malformed: write postgresql://user:password@host:port/dbname;"
+    " in user and password, percent-encode @ : / ? # and %"
+)
+
+
+class _Meaning(NamedTuple):
+    """What a refusal means, recognised by SQLSTATE; while connecting libpq gives none, so by its text."""
+
+    codes: tuple[str, ...]
+    texts: tuple[str, ...]
+    error: type[OutboxError]
+    advice: str
+
+
+_MEANINGS = (
+    _Meaning(
+        ("28",),
+        (
+            "authentication failed",
+            "no pg_hba.conf entry",
+            "no password supplied",
+            'role "',
+            "permitted to log in",
+        ),
+        NotPermitted,
+        "check user and password in the database URL, and pg_hba.conf",
+    ),
+    _Meaning(
+        ("42501",),
+        ("permission denied",),
+        NotPermitted,
+        "grant what it names; deploy/roles.sql lists the rights",
+    ),
+    _Meaning(
+        ("3D000",),
+        ('database "',),
+        DatabaseUnreachable,
+        "create the database, or correct its name in the database URL",
+    ),
+    _Meaning(("3F000", "42P01", "42703", "42883"), (), SchemaError, "run `outbox-notify migrate`"),
+    _Meaning(
+        ("25006",),
+        (),
+        DatabaseUnreachable,
+        "this server is read-only: connect to the primary (target_session_attrs=read-write)",
+    ),
+    _Meaning(("08", "53300", "57P0"), ("",), DatabaseUnreachable, ""),
+)
+_NOT_LISTED = _Meaning((), (), OutboxError, "")
+
+
+@contextmanager
+def translated(where: str = "PostgreSQL") -> Iterator[None]:
+    """Raise errors of psycopg as errors of ours, with what the server said and what to do about it.
+
+    Wrap calls of psycopg in it, also awaited ones. Mistakes in our own use of psycopg pass through.
+    The original is in `__context__` for code that asks; tracebacks leave it out, since it may quote a row.
+
+    Args:
+        where: how the text names the server.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        if error.sqlstate is None and not isinstance(error, psycopg.OperationalError):
+            raise
+        raise _translate(error, where) from None
+
+
+def connect(target: Settings | str, verb: str = "") -> psycopg.Connection:
+    """Open a synchronous connection in autocommit mode.
+
+    Args:
+        target: settings, or a connection string.
+        verb: the command it is for; shown in `pg_stat_activity`.
+
+    Raises:
+        ConfigError: the connection string is missing or malformed.
+        DatabaseUnreachable: no answer within `CONNECT_TIMEOUT` seconds, or no such database.
+        NotPermitted: the server refused the user.
+    """
+    parameters = connection_parameters(target, verb)
+    with translated(f"PostgreSQL at {describe(target)}"):
+        return psycopg.connect("", autocommit=True, **parameters)
+
+
+def connection_parameters(target: Settings | str, verb: str = "") -> dict[str, Any]:
+    """Return keyword arguments for psycopg's `connect` and for pools.
+
+    Args:
+        target: settings, or a connection string.
+        verb: the command it is for; shown in `pg_stat_activity`.
+
+    Raises:
+        ConfigError: the connection string is missing or malformed; its text says so without repeating it.
+    """
+    ours = {"connect_timeout": CONNECT_TIMEOUT, "application_name": f"outbox-notify {verb}".rstrip()}
+    return {**ours, **_parse(target if isinstance(target, str) else target.require_database_url())}
+
+
+def describe(target: Settings | str) -> str:
+    """Return the address as `host:port/dbname as user`, without anything secret.
+
+    Raises:
+        ConfigError: the connection string is missing or malformed.
+    """
+    given = connection_parameters(target)
+    known = {option.keyword.decode(): option.val for option in psycopg.pq.Conninfo.get_defaults()}
+
+    def value(name: str, otherwise: str = "") -> str:
+        default = known.get(name)
+        return str(given.get(name) or (default.decode() if default else otherwise))
+
+    hosts = (value("host") or value("hostaddr", "localhost")).split(",")
+    ports = value("port", "5432").split(",")
+    ports = ports * len(hosts) if len(ports) == 1 else ports
+    user = value("user")
+    addresses = ",".join(f"{host}:{port}" for host, port in zip(hosts, ports, strict=False))
+    return f"{addresses}/{value('dbname', user)} as {user}"
+
+
+def _parse(url: str) -> dict[str, Any]:
+    try:
+        return conninfo_to_dict(postgres_url().read(url))
+    except (ValueError, psycopg.Error):
+        raise ConfigError(_MALFORMED) from None
+
+
+def _translate(error: psycopg.Error, where: str) -> OutboxError:
+    said = error.diag.message_primary or _reason(str(error))
+    meaning = next((row for row in _MEANINGS if _matches(row, error.sqlstate, said)), _NOT_LISTED)
+    return meaning.error(f"{where}: {said}" + (f": {meaning.advice}" if meaning.advice else ""))
+
+
+def _matches(meaning: _Meaning, sqlstate: str | None, said: str) -> bool:
+    if sqlstate is not None:
+        return sqlstate.startswith(meaning.codes)
+    return any(text in said for text in meaning.texts)
+
+
+def _reason(text: str) -> str:
+    """Return the last clause of libpq's message: why, without the address before it or the hints after it."""
+    first = text.partition("\n")[0]
+    return first.rpartition(" failed: ")[2].removeprefix("FATAL:  ").strip() or "no answer"

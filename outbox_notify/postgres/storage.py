@@ -1,0 +1,206 @@
+"""The relay's side of PostgreSQL: claim, read, settle, reclaim, prune."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from outbox_notify.postgres.pool import Pool
+from outbox_notify.postgres.queries import query
+from outbox_notify.relay.claims import Claim, ClaimedEvent, Wanted
+from outbox_notify.relay.frontier import Passed, Scan
+from outbox_notify.relay.late_commits import Transactions
+from outbox_notify.relay.outcomes import Failed, Published, Released, Rested, Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+    from uuid import UUID
+
+    from outbox_notify.config.settings import Settings
+    from outbox_notify.postgres.transaction import Link
+    from outbox_notify.relay.outcomes import Outcome
+
+_REMEMBERED = 2500
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaimed:
+    """What became of expired leases; `lowest` is the lowest id among them, 0 when there was none."""
+
+    reclaimed: int
+    failed: int
+    lowest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How far a step of pruning came; `go_on_after` is None when there is nothing more to do for now."""
+
+    pruned: int
+    go_on_after: int | None
+
+
+class Storage:
+    """The outbox table, as one relay sees it. Every write after a claim names its lease.
+
+    Args:
+        settings: database, schema, limits and names.
+        retry_in: seconds to wait before the next attempt, given the number of failed ones.
+    """
+
+    def __init__(self, settings: Settings, retry_in: Callable[[int], float]) -> None:
+        self._retry_in = retry_in
+        self._schema = settings.schema
+        self._retention = settings.retention
+        self._limits = {
+            "ordered": settings.ordering == "aggregate",
+            "block": settings.on_failed == "block",
+            "rows": settings.batch_size,
+            "max_claims": settings.max_claims,
+            "lease": settings.lease,
+            "relay": settings.relay_id,
+            "remember": _REMEMBERED,
+        }
+        self._pool = Pool(settings)
+
+    def opened(self) -> AbstractAsyncContextManager[None]:
+        """Hold the connections open; nothing is reached for until it is needed."""
+        return self._pool.opened()
+
+    async def claim(self, wanted: Wanted) -> Claim:
+        """Take a lease on a batch of due events.
+
+        Raises:
+            OutboxError: PostgreSQL cannot be reached, or refuses.
+        """
+        asked = {name: getattr(wanted, name) for name in Wanted.__slots__}
+        parameters = {**self._limits, **asked, "passed": Jsonb(wanted.passed)}
+
+        _, row = await self._pool.transaction(("claim_begin", {}), ("claim", parameters))
+        return _claim(row)
+
+    async def read(self, token: UUID) -> list[ClaimedEvent]:
+        """Return the events under a lease, in write order.
+
+        Raises:
+            OutboxError: PostgreSQL cannot be reached, or refuses.
+        """
+
+        async def statements(conn: Link) -> list[ClaimedEvent]:
+            cursor = conn.cursor(row_factory=class_row(ClaimedEvent), binary=True)
+            await cursor.execute(query("read_bodies", self._schema), {"token": token})
+            return await cursor.fetchall()
+
+        events: list[ClaimedEvent] = await self._pool.run(statements)
+        return events
+
+    async def settle(self, token: UUID, outcomes: Mapping[ClaimedEvent, Outcome]) -> int:
+        """Write what became of the events of a lease.
+
+        Returns:
+            How many of them were no longer under the lease: overtaken, and left alone.
+
+        Raises:
+            OutboxError: PostgreSQL cannot be reached, or refuses; nothing was written.
+        """
+        kinds = self._by_kind(outcomes)
+
+        steps = [(name, {"token": token, **columns}) for name, columns in kinds]
+        _, *rows = await self._pool.transaction(("settle_begin", {}), *steps)
+        return len(outcomes) - sum(int(row.count) for row in rows)
+
+    async def release(self, token: UUID, reason: str) -> int:
+        """Give back whatever is still under a lease; return how many events that was.
+
+        Raises:
+            OutboxError: PostgreSQL cannot be reached, or refuses.
+        """
+        row = await self._one("release", token=token, reason=reason)
+        return int(row.count)
+
+    async def reclaim(self, rows: int) -> Reclaimed:
+        """Take over expired leases, at most `rows` events of them.
+
+        Raises:
+            OutboxError: PostgreSQL cannot be reached, or refuses.
+        """
+        row = await self._one("reclaim", rows=rows, max_claims=self._limits["max_claims"])
+        return Reclaimed(row.reclaimed, row.failed, row.lowest)
+
+    async def prune(self, after: int, rows: int) -> Pruned:
+        """Delete published events past retention among the next `rows` rows after an id.
+
+        Raises:
+            OutboxError: PostgreSQL cannot be reached, or refuses.
+        """
+        row = await self._one("prune", after=after, rows=rows, retention=self._retention)
+        return Pruned(row.pruned, None if row.met_young else row.go_on_after)
+
+    async def ask_for_scan(self) -> None:
+        """Wake sleeping relays for a look at the whole table.
+
+        Raises:
+            OutboxError: PostgreSQL cannot be reached, or refuses.
+        """
+        await self._one("notify_scan")
+
+    async def _one(self, name: str, **parameters: object) -> Any:
+        _, row = await self._pool.transaction(("settle_begin", {}), (name, parameters))
+        return row
+
+    def _by_kind(self, outcomes: Mapping[ClaimedEvent, Outcome]) -> list[tuple[str, dict[str, list[Any]]]]:
+        """Return, for each kind of outcome that occurs, its statement and the columns of its parameters."""
+        published: list[int] = []
+        retried: list[tuple[int, float, str]] = []
+        released: list[tuple[int, str]] = []
+        failed: list[tuple[int, str, int]] = []
+        for event, outcome in outcomes.items():
+            match outcome:
+                case Published():
+                    published.append(event.id)
+                case Retry(reason):
+                    retried.append((event.id, self._retry_in(event.attempts + 1), _shortened(reason)))
+                case Released(reason) | Rested(_, reason):
+                    released.append((event.id, _shortened(reason)))
+                case Failed(reason, counted):
+                    failed.append((event.id, _shortened(reason), int(counted)))
+        how = "settle_deleted" if self._retention == 0 else "settle_published"
+        kinds = [
+            (how, {"ids": published}),
+            ("settle_retried", _columns(retried, "ids", "delays", "reasons")),
+            ("settle_released", _columns(released, "ids", "reasons")),
+            ("settle_failed", _columns(failed, "ids", "reasons", "counted")),
+        ]
+        return [(name, columns) for name, columns in kinds if columns["ids"]]
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], *names: str) -> dict[str, list[Any]]:
+    return {name: [row[place] for row in rows] for place, name in enumerate(names)}
+
+
+def _shortened(reason: str) -> str:
+    """Return a reason, which may be anybody's text, as text that PostgreSQL takes."""
+    kept = reason if len(reason) <= 500 else reason[:497] + "..."
+    return kept.encode(errors="replace").decode().replace("\0", "?")
+
+
+def _claim(row: Any) -> Claim:
+    passed = [
+        Passed(tenant, key, first, rests)
+        for tenant, key, first, rests in zip(
+            row.passed_tenants, row.passed_keys, row.passed_ids, row.passed_rests, strict=True
+        )
+    ]
+    scan = Scan(
+        row.frontier,
+        row.free,
+        row.exhausted,
+        passed,
+        len(passed) < _REMEMBERED,
+        Transactions(list(row.running), row.horizon, row.own),
+    )
+    return Claim(row.token, row.claimed, row.suspect, scan, list(row.foreign), row.next_due_in)

@@ -1,0 +1,66 @@
+"""Connections of the wake: direct, with settings of their own, and never waited for without end."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import psycopg
+
+from outbox_notify.errors import DatabaseUnreachable
+from outbox_notify.postgres.database import connection_parameters, translated
+from outbox_notify.postgres.queries import query
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from psycopg.sql import SQL, Composed
+
+    from outbox_notify.config.settings import Settings
+
+# Both connections are asked this often whether they live: a dead link may say nothing for minutes.
+HEARTBEAT = 2.0
+ANSWER_TIMEOUT = 3.0
+_KEEPALIVES = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3}
+
+
+@asynccontextmanager
+async def wake_connection(settings: Settings, what: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    """Hold a connection open, in autocommit mode, with the settings of `sql/wake_session.sql`.
+
+    Args:
+        settings: direct database URL and schema.
+        what: the connection is for; shown in `pg_stat_activity`, and in errors.
+
+    Raises:
+        OutboxError: PostgreSQL cannot be reached, or refuses.
+    """
+    parameters = connection_parameters(settings.require_listen_database_url(), f"relay {what}")
+    with translated(f"PostgreSQL ({what})"):
+        conn = await psycopg.AsyncConnection.connect(
+            "", autocommit=True, prepare_threshold=None, **{**parameters, **_KEEPALIVES}
+        )
+        try:
+            await ask(conn, query("wake_session", settings.schema))
+            yield conn
+        finally:
+            await conn.close()
+
+
+async def ask(
+    conn: psycopg.AsyncConnection[Any],
+    statement: SQL | Composed,
+    parameters: Mapping[str, object] | None = None,
+    *,
+    within: float = ANSWER_TIMEOUT,
+) -> psycopg.AsyncCursor[Any]:
+    """Run a statement on a connection that may be dead without showing it.
+
+    Raises:
+        DatabaseUnreachable: no answer within so many seconds; the connection is of no use any more.
+        psycopg.Error: what the server said.
+    """
+    with anyio.move_on_after(within):
+        return await conn.execute(statement, parameters)
+    raise DatabaseUnreachable(f"PostgreSQL: no answer within {within:g} s")

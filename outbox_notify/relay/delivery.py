@@ -1,0 +1,203 @@
+"""A batch from its claim to its settlement: read, publish in order, write what became of it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+import anyio
+
+from outbox_notify.errors import OutboxError
+from outbox_notify.relay.lanes import Lanes
+from outbox_notify.relay.outcomes import Failed, Outcome, Released, Retry
+from outbox_notify.relay.retry import Backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from outbox_notify.relay.batches import Batch, Ticket
+    from outbox_notify.relay.claims import ClaimedEvent
+    from outbox_notify.relay.ports import Outbox, Report, Sender
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
+# Settling is shielded from a stop, but not for ever: what is not written then is reclaimed when its lease ends.
+_SETTLE_ON_STOP = 5.0
+# Of the time that a lease has left, this share may pass while waiting for acks; the rest is for settling.
+_PUBLISH_SHARE = 0.7
+
+
+class Delivery:
+    """Carries batches, several at a time.
+
+    Args:
+        outbox: the table.
+        sender: JetStream.
+        report: takes notes.
+        note: told what became of each event, as soon as it is known.
+        publish_timeout: how long to wait for the acks of a batch, seconds.
+        max_attempts: counted failures after which an event fails.
+        ordered: whether aggregates keep their order.
+        block: whether a failed event holds back its aggregate.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        sender: Sender,
+        report: Report,
+        note: Callable[[ClaimedEvent, Outcome], None],
+        *,
+        publish_timeout: float,
+        max_attempts: int,
+        ordered: bool,
+        block: bool,
+    ) -> None:
+        self._outbox = outbox
+        self._sender = sender
+        self._report = report
+        self._note = note
+        self._publish_timeout = publish_timeout
+        self._max_attempts = max_attempts
+        self._lanes = Lanes(ordered=ordered, block=block)
+        self._last_number = 0
+        self._unread = 0
+        self._unknown_to: int | None = 0
+        self._last_entered = anyio.Event()
+        self._last_entered.set()
+        self._outgoing: deque[Ticket] = deque()
+        self._outgoing_ready = anyio.Event()
+
+    def claiming(self) -> Collection[int]:
+        """Take in that a claim begins; return the keys that it has to leave alone.
+
+        It sees in the table what is settled by now; what came back and is not settled yet, only the lanes know.
+        """
+        if not self._unread and self._unknown_to is None:
+            self._unknown_to = self._last_number
+        return self._lanes.claiming()
+
+    def line_up(self, batch: Batch) -> None:
+        """Give a batch its place behind those that were claimed before it; call it before the next claim."""
+        batch.number = self._last_number = self._lanes.line_up()
+        batch.may_enter, self._last_entered = self._last_entered, batch.entered
+
+    async def carry(self, batch: Batch) -> Mapping[ClaimedEvent, Outcome]:
+        """Publish the events of a batch and settle it; return what became of them.
+
+        Batches enter the lanes in the order of `line_up`, however long each takes to be read.
+        """
+        try:
+            events = await self._read(batch)
+            await batch.may_enter.wait()
+            batch.hold(events)
+            self._enter(batch)
+            batch.entered.set()
+            await self._wait_for_answers(batch)
+            await self._settle(batch)
+        except BaseException:
+            batch.entered.set()
+            with anyio.move_on_after(_SETTLE_ON_STOP, shield=True):
+                await self._settle(batch)
+            raise
+        return batch.outcomes
+
+    async def send(self) -> None:
+        """Hand events to JetStream in the order in which they became free, until cancelled; the only task that does."""
+        while True:
+            await self._outgoing_ready.wait()
+            self._outgoing_ready = anyio.Event()
+            tickets, self._outgoing = self._outgoing, deque()
+            await self._sender.send(self._still_leased(tickets))
+
+    def resolve(self, ticket: Ticket, outcome: Outcome) -> None:
+        """Take in what became of an event; the first answer counts."""
+        if ticket.outcome is not None:
+            return
+        self._note(ticket.event, outcome)
+        if isinstance(outcome, Retry) and ticket.event.attempts + 1 >= self._max_attempts:
+            outcome = Failed(outcome.reason, counted=True)
+        self._dispatch(self._lanes.resolve(ticket, outcome))
+
+    def _enter(self, batch: Batch) -> None:
+        """Let the events of a batch into the lanes, unless it is unknown what stands before them.
+
+        An event that was claimed and could not be read, or was overtaken before that, holds back its aggregate,
+        and nobody here knows which that is. So all that was claimed while it counted as ours goes back.
+        """
+        if len(batch.tickets) < batch.claimed:
+            self._unread += 1
+            self._unknown_to = None
+        if self._unknown_to is None or batch.number <= self._unknown_to:
+            for ticket in batch.tickets:
+                ticket.resolve(Released("a batch before it could not be read"))
+        self._dispatch(self._lanes.admit(batch.number, batch.tickets))
+
+    async def _read(self, batch: Batch) -> list[ClaimedEvent]:
+        backoff = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
+        while time.monotonic() < batch.expires_at:
+            try:
+                return await self._outbox.read(batch.token)
+            except OutboxError as error:
+                self._report("read.postponed", reason=str(error))
+                await anyio.sleep(backoff.next())
+        return []
+
+    async def _wait_for_answers(self, batch: Batch) -> None:
+        """Wait until every event has its outcome, but not so long that the lease could run out meanwhile."""
+        sent_at = time.monotonic()
+        left = batch.expires_at - sent_at
+        with anyio.move_on_after(min(self._publish_timeout, left * _PUBLISH_SHARE)):
+            await batch.done.wait()
+        if batch.unanswered:
+            self._sender.give_up(batch.unanswered, sent_at)
+
+    def _dispatch(self, tickets: list[Ticket]) -> None:
+        if tickets:
+            self._outgoing.extend(tickets)
+            self._outgoing_ready.set()
+
+    def _still_leased(self, tickets: deque[Ticket]) -> list[Ticket]:
+        """Leave out events whose lease may have run out: another relay may have published later ones."""
+        now = time.monotonic()
+        for ticket in tickets:
+            if ticket.outcome is None and now >= ticket.batch.expires_at:
+                self.resolve(ticket, Released("its lease ran out before it was sent"))
+        return [ticket for ticket in tickets if ticket.outcome is None]
+
+    async def _settle(self, batch: Batch) -> None:
+        for ticket in batch.unanswered:
+            self.resolve(ticket, Released("the relay stopped"))
+        outcomes = batch.outcomes
+        overtaken = await self._write(batch, outcomes)
+        self._lanes.settled(batch.tickets)
+        if len(batch.tickets) < batch.claimed:
+            self._unread -= 1
+        self._report("batch.settled", outcomes=outcomes, overtaken=overtaken)
+
+    async def _write(self, batch: Batch, outcomes: Mapping[ClaimedEvent, Outcome]) -> int:
+        """Write outcomes, and go on trying while the lease lasts: after that the sweep takes over.
+
+        What could not be read while its lease lasted is left to the sweep too: that counts how often, and so finds
+        events that nobody can read.
+        """
+        if not outcomes and time.monotonic() >= batch.expires_at:
+            return 0
+        backoff = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
+        while True:
+            try:
+                overtaken = await self._write_once(batch, outcomes)
+            except OutboxError as error:
+                self._report("settle.postponed", reason=str(error))
+                if time.monotonic() >= batch.expires_at:
+                    return len(outcomes)
+                await anyio.sleep(backoff.next())
+            else:
+                batch.written = True
+                return overtaken
+
+    async def _write_once(self, batch: Batch, outcomes: Mapping[ClaimedEvent, Outcome]) -> int:
+        if outcomes:
+            return await self._outbox.settle(batch.token, outcomes)
+        await self._outbox.release(batch.token, "the relay stopped before it was read")
+        return 0
