@@ -11,9 +11,9 @@ from psycopg.types.json import Jsonb
 from outbox_notify.postgres.pool import Pool
 from outbox_notify.postgres.queries import query
 from outbox_notify.relay.claims import Claim, ClaimedEvent, Wanted
-from outbox_notify.relay.frontier import Passed, Scan
 from outbox_notify.relay.late_commits import Transactions
 from outbox_notify.relay.outcomes import Failed, Published, Released, Rested, Retry
+from outbox_notify.relay.position import Passed, Scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from outbox_notify.relay.claims import Claim, Wanted
-from outbox_notify.relay.frontier import Frontier, Leases
+from outbox_notify.relay.frontier import Frontier
+from outbox_notify.relay.leases import Leases
 from outbox_notify.relay.outcomes import Outcome, Published, Released, Rested, Retry
 
 if TYPE_CHECKING:
@@ -19,9 +21,11 @@ if TYPE_CHECKING:
     from outbox_notify.relay.routes import Routes
 
 # A look at the whole table is repeated after twenty times what it took in vain, for the sake of routes whose rest is
-# over after ten times: neither is ever more than a small share, however many rows there are that may not go.
+# over after ten times, and a step of a walk that found nothing after nine times: none is ever more than a small share,
+# however many rows there are that may not go.
 _WHOLE_LOOK_REST = 20
 _ROUSE_REST = 10
+_WALK_REST = 9
 
 
 class Claimer:
@@ -58,7 +62,9 @@ class Claimer:
         self._leases = Leases()
         self._whole_look_at = 0.0
         self._rouse_at = 0.0
-        self._whole_look_to: int | None = None
+        self._looking_at_all = False
+        self._walk_at = 0.0
+        self._front_exhausted = False
         self._whole_look_cost = 0.0
 
     async def claim(self, held: Collection[int]) -> Claim:
@@ -74,11 +80,18 @@ class Claimer:
         roused = began >= self._rouse_at and self._routes.rouse(began)
         if self._wake.scan_wanted() or began >= self._whole_look_at or roused:
             self._look_at_all()
-        claim = await self._outbox.claim(self._wanted(self._frontier.begin(), held))
+        walking = self._frontier.walking_next and began >= self._walk_at
+        claim = await self._outbox.claim(self._wanted(self._frontier.begin(walking=walking), held))
         self._frontier.advance(claim.scan, claim.claimed)
         self._leases.saw(claim.token, claim.foreign)
-        self._plan_whole_look(claim, began, time.monotonic())
-        return claim
+        ended = time.monotonic()
+        self._plan_whole_look(claim, began, ended)
+        if walking:
+            self._walk_at = ended if claim.claimed else ended + (ended - began) * _WALK_REST
+        if self._frontier.at_front:
+            self._front_exhausted = claim.scan.exhausted
+        may_rest = self._front_exhausted and not (self._frontier.walk is not None and self._walk_at <= ended)
+        return replace(claim, scan=replace(claim.scan, exhausted=may_rest))
 
     def nothing_before(self, claim: Claim) -> float:
         """Return for how many seconds nothing is known to come due after a claim that took all there was."""
@@ -86,6 +99,7 @@ class Claimer:
         rouse = self._routes.next_rouse(now)
         waits = (
             self._whole_look_at - now,
+            self._walk_at - now if self._frontier.walk is not None else None,
             claim.next_due_in,
             None if rouse is None else max(rouse, self._rouse_at - now),
         )
@@ -127,24 +141,26 @@ class Claimer:
 
     def nothing_due(self, claim: Claim) -> bool:
         """Return whether a claim shows that nothing is due, nothing of this relay is under way, and no route rests."""
-        idle = claim.token is None and not self._leases.own
-        return idle and claim.scan.exhausted and not self._routes.resting
+        idle = claim.token is None and claim.scan.exhausted and not self._leases.own
+        return (
+            idle and self._frontier.walk is None and not self._frontier.went_back and not self._routes.resting
+        )
 
     def _look_at_all(self) -> None:
         """Begin a look at the whole table, over as many claims as it takes."""
         self._leases.forget_foreign()
-        self._whole_look_to, self._whole_look_cost = self._frontier.frontier, 0.0
+        self._looking_at_all, self._whole_look_cost = True, 0.0
         self._whole_look_at = self._rouse_at = math.inf
-        self._frontier.reset()
+        self._frontier.look_at_all()
 
     def _plan_whole_look(self, claim: Claim, began: float, ended: float) -> None:
-        """Plan the next look at the whole table once this one, over many claims perhaps, is back where it set out."""
-        if self._whole_look_to is None:
+        """Plan the next look at the whole table once this one, over many claims perhaps, is back at the front."""
+        if not self._looking_at_all:
             return
         if not claim.claimed:
             self._whole_look_cost += ended - began
-        if claim.scan.exhausted or self._frontier.frontier >= self._whole_look_to:
-            self._whole_look_to = None
+        if self._frontier.walk is None:
+            self._looking_at_all = False
             self._whole_look_at = ended + max(self._sweep_interval, self._whole_look_cost * _WHOLE_LOOK_REST)
             self._rouse_at = ended + self._whole_look_cost * _ROUSE_REST
 
@@ -153,13 +169,13 @@ class Claimer:
             start=start,
             running=list(self._frontier.late.running),
             running_from=list(self._frontier.late.running.values()),
-            scan=self._frontier.look,
+            scan=self._frontier.at.look,
             bytes=self._batch_bytes,
             own=list(self._leases.own),
             foreign=self._leases.holding,
             seen_to=self._leases.seen_to,
-            passed=self._frontier.passed,
+            passed=self._frontier.at.passed,
             held=list(held),
             resting=list(self._routes.resting),
-            resting_tenants=list(self._frontier.resting_tenants),
+            resting_tenants=list(self._frontier.at.resting_tenants),
         )

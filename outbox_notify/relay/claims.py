@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from outbox_notify.relay.frontier import Scan
+    from outbox_notify.relay.position import Scan
 
 
 @dataclass(frozen=True, slots=True)

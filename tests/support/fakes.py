@@ -13,9 +13,9 @@ import anyio
 from outbox_notify.errors import DatabaseUnreachable
 from outbox_notify.relay.batches import Batch, Ticket
 from outbox_notify.relay.claims import Claim, ClaimedEvent
-from outbox_notify.relay.frontier import Passed, Scan
 from outbox_notify.relay.late_commits import Transactions
 from outbox_notify.relay.outcomes import Published
+from outbox_notify.relay.position import Passed, Scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

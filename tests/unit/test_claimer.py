@@ -145,7 +145,7 @@ async def test_scan_that_was_asked_for_is_not_lost_when_the_table_is_away() -> N
     rig.outbox.unreachable["claim"] = 1
     with pytest.raises(DatabaseUnreachable):
         await rig.claim()
-    assert await rig.starts() == 0
+    assert [await rig.starts() for _ in range(2)] == [4, 0]
 
 
 async def test_resting_route_is_left_out_and_its_rest_is_reported_once() -> None:
@@ -175,14 +175,14 @@ async def test_routes_are_not_tried_again_before_the_last_look_at_the_whole_tabl
     rig = Rig()
     await rig.claim(1, 2, 300)
     rig.wake.asked = True
-    for row_id in (1, 2, 400):
+    for row_id in (1, 302, 400):
         rig.outbox.will_claim(event(row_id))
     await rig.claim()
     rig.claimer.note(event(1), Rested(ROUTE, "full"))
     rig.routes.resting[ROUTE].until = 0.0
     for _ in range(3):
         await rig.claim()
-    assert [wanted.start for wanted in rig.outbox.wanted] == [0, 0, 2, 3, 0]
+    assert [wanted.start for wanted in rig.outbox.wanted] == [0, 0, 301, 2, 0]
     assert [wanted.resting for wanted in rig.outbox.wanted[2:]] == [[ROUTE], [ROUTE], []]
 
 
