@@ -8,7 +8,7 @@ SERVERS := .run/servers.env
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo psql migrate migrate-status test test-system check dist clean compose-up compose-down
+.PHONY: help setup run demo psql migrate migrate-status test test-faults test-system check dist clean compose-up compose-down
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ migrate-status: $(READY) ## show which migrations are applied, with the same cho
 
 test: $(READY) ## run the whole test suite: make test ARGS="-k wake"
 	$(BIN)/python -m pytest -m "not system and not slow" $(ARGS)
+
+test-faults: $(READY) ## run every numbered fault case, also those that take minutes, and print their table
+	$(BIN)/python -m pytest -m "fault and not system" --cases $(ARGS)
 
 test-system: $(READY) ## run the tests that need pgbouncer, promtool, systemd-analyze and root
 	@for tool in pgbouncer promtool systemd-analyze; do \

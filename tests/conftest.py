@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from outbox_notify.embedded import EmbeddedNats, EmbeddedPostgres
+from tests.support.cases import Cases
 from tests.support.command import CommandProcess
 from tests.support.postgres import SETTINGS, TEMPLATE, PostgresServers, fresh_database, migrate
 
@@ -16,8 +17,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.support.checker import Verdict
+
 # Started in the background of a shell, this process ignores SIGINT, and so would every command that is to be stopped.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_CASES = pytest.StashKey[Cases]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what `make test-faults` asks for."""
+    parser.addoption("--cases", action="store_true", help="print a table of the numbered fault cases")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Collect what numbered cases report."""
+    config.stash[_CASES] = Cases()
+    config.pluginmanager.register(config.stash[_CASES])
+
+
+@pytest.fixture
+def account(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Enter the figures of a numbered case into the table: `account(verdict, reclaims=3, recover_s=1.2)`."""
+    cases = request.config.stash[_CASES]
+
+    def enter(verdict: Verdict | None = None, **figures: object) -> None:
+        cases.account(request.node.nodeid, verdict, figures)
+
+    return enter
 
 
 @pytest.fixture(scope="session")
