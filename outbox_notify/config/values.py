@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]@]*)(:(\d{0,5}))?")
+_ADDRESSES = re.compile(r",(?=\s*[a-z]+://)")
+# In a URL a value ends with the next `&`; among pairs with a blank, unless that is quoted or escaped.
+_IN_QUERY = re.compile(r"(?i)(password\s*=\s*)([^\s&]*)")
+_IN_PAIRS = re.compile(r"(?is)(password\s*=\s*)('(?:[^'\\]|\\.)*'?|(?:[^\s\\]|\\.)*)")
 _ENCODE = "in user and password, write @ : / ? # % as %40 %3A %2F %3F %23 %25"
 
 
@@ -167,22 +171,28 @@ def _limit(value: str) -> float:
 
 def mask_urls(value: str) -> str:
     """Return a URL, several URLs or `key=value` pairs with everything that may be a secret shown as `***`."""
-    masked = [_mask_url(part) for part in re.split(r",(?=[a-z]+://)", value)]
-    return re.sub(r"(?i)\b(\w*password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]*)", r"\1***", ",".join(masked))
+    masked = ",".join(map(_mask_url, _ADDRESSES.split(value)))
+    return _password(value).sub(r"\1***", masked)
 
 
 def passwords(value: str) -> list[str]:
     """Return the passwords and tokens in URLs or `key=value` pairs, as written and decoded."""
     from urllib.parse import unquote  # noqa: PLC0415  # only for processes that log; keeps `--help` quick
 
-    parts = re.split(r",(?=[a-z]+://)", value)
+    parts = _ADDRESSES.split(value)
     found = [word for part in parts for word in re.findall(r"://[^:@/?#]*:(.*)@", part)]
-    found += [word for part in parts for word in re.findall(r"^(?:nats|tls)://([^:@/?#]+)@", part)]
-    found += [word.strip("'") for word in re.findall(r"(?i)password\s*=\s*('[^']*'|[^\s&]*)", value)]
-    return [*found, *map(unquote, found)]
+    found += [word for part in parts for word in re.findall(r"\b(?:nats|tls)://([^:@/?#]+)@", part)]
+    found += [word.strip("'") for _, word in _password(value).findall(value)]
+    unescaped = [re.sub(r"\\(.)", r"\1", word) for word in found]
+    return [*found, *unescaped, *map(unquote, found)]
+
+
+def _password(value: str) -> re.Pattern[str]:
+    """Return what finds passwords by their name, as PostgreSQL reads them."""
+    return _IN_QUERY if "://" in value else _IN_PAIRS
 
 
 def _mask_url(url: str) -> str:
     # To the last `@`: an unencoded one in a password must leave nothing behind. A NATS user alone is a token.
     masked = re.sub(r"://([^:@/?#]*):.*@", r"://\1:***@", url)
-    return re.sub(r"^(nats|tls)://[^:@/?#]+@", r"\1://***@", masked)
+    return re.sub(r"\b(nats|tls)://[^:@/?#\s]+@", r"\1://***@", masked)
