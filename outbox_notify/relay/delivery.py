@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import anyio
 
 from outbox_notify.errors import OutboxError
+from outbox_notify.relay.batches import LEASE_RAN_OUT
 from outbox_notify.relay.lanes import Lanes
 from outbox_notify.relay.outcomes import Failed, Outcome, Released, Retry
 from outbox_notify.relay.retry import Backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from outbox_notify.relay.batches import Batch, Ticket
     from outbox_notify.relay.claims import ClaimedEvent
@@ -157,13 +158,13 @@ class Delivery:
             self._outgoing.extend(tickets)
             self._outgoing_ready.set()
 
-    def _still_leased(self, tickets: deque[Ticket]) -> list[Ticket]:
-        """Leave out events whose lease may have run out: another relay may have published later ones."""
-        now = time.monotonic()
+    def _still_leased(self, tickets: deque[Ticket]) -> Iterator[Ticket]:
+        """Leave out, when their turn comes, events that were given up meanwhile, or whose lease has run out."""
         for ticket in tickets:
-            if ticket.outcome is None and now >= ticket.batch.expires_at:
-                self.resolve(ticket, Released("its lease ran out before it was sent"))
-        return [ticket for ticket in tickets if ticket.outcome is None]
+            if ticket.outcome is None and time.monotonic() >= ticket.batch.expires_at:
+                self.resolve(ticket, Released(LEASE_RAN_OUT))
+            if ticket.outcome is None:
+                yield ticket
 
     async def _settle(self, batch: Batch) -> None:
         for ticket in batch.unanswered:
@@ -180,9 +181,12 @@ class Delivery:
 
         What could not be read while its lease lasted is left to the sweep too: that counts how often, and so finds
         events that nobody can read.
+
+        Returns:
+            How many events were no longer under the lease, or are left to its end.
         """
         if not outcomes and time.monotonic() >= batch.expires_at:
-            return 0
+            return batch.claimed
         backoff = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
         while True:
             try:
@@ -194,7 +198,7 @@ class Delivery:
                 await anyio.sleep(backoff.next())
             else:
                 batch.written = True
-                return overtaken
+                return overtaken + (batch.claimed - len(batch.tickets) if outcomes else 0)
 
     async def _write_once(self, batch: Batch, outcomes: Mapping[ClaimedEvent, Outcome]) -> int:
         if outcomes:

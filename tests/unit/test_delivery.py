@@ -175,6 +175,13 @@ async def test_aggregate_is_free_again_after_a_batch_that_could_not_be_written()
     assert rig.outbox.settled == {1: ACKED, 2: ACKED}
 
 
+async def test_lease_that_ran_out_before_its_events_were_read_is_counted_as_lost() -> None:
+    rig = Rig()
+    await rig.carry(rig.claimed(event(1), event(2), lease=0.0))
+    (settled,) = rig.notes.of("batch.settled")
+    assert settled == {"outcomes": {}, "overtaken": 2}
+
+
 async def test_lease_that_another_relay_took_over_is_counted_and_no_error() -> None:
     rig = Rig()
     batch = rig.claimed(event(1), event(2))
