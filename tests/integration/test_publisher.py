@@ -12,7 +12,7 @@ import pytest
 from outbox_notify.embedded import EmbeddedNats
 from outbox_notify.relay.outcomes import Failed, Outcome, Published, Released, Rested
 from tests.support.publishing import Desk, publishing, ticket
-from tests.support.stream import connected, create_stream, read_stream
+from tests.support.stream import connected, create_stream, listen, read_stream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -56,8 +56,7 @@ async def answering(url: str, *, holds: bool = False) -> AsyncIterator[list[Msg]
             await msg.respond(text)
 
     async with connected(url) as client:
-        await client.subscribe("events.acme.bad", cb=answer)
-        await client.flush()
+        await listen(client, "events.acme.bad", answer)
         yield heard
 
 

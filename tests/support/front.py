@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from anyio.from_thread import start_blocking_portal
 
-from tests.support.stream import connected, create_stream
+from tests.support.stream import connected, create_stream, listen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,9 +67,5 @@ def standing_before(
             if verdict.answers:
                 await client.publish(msg.reply, data)
 
-        async def listen() -> None:
-            await client.subscribe(subject, cb=answer)
-            await client.flush()
-
-        portal.call(listen)
+        portal.call(listen, client, subject, answer)
         yield

@@ -115,15 +115,15 @@ def spying(url: str, subject: str = "events.>") -> Iterator[Spy]:
         spy.heard.append(((msg.headers or {}).get("Nats-Msg-Id", ""), msg.subject, time.monotonic()))
 
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(connected(url)) as client:
-        portal.call(_subscribe, client, subject, hear)
+        portal.call(listen, client, subject, hear)
         yield spy
 
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[Any]:
-    """Hold a client of nats-py open; when the server goes, it comes back by itself."""
+    """Hold a client of nats-py open to one of the servers; when that goes, it comes back by itself."""
     client = await nats.connect(
-        url, error_cb=_ignore, reconnect_time_wait=0.1, max_reconnect_attempts=-1, connect_timeout=_TIMEOUT
+        url.split(","), error_cb=_ignore, reconnect_time_wait=0.1, max_reconnect_attempts=-1, connect_timeout=_TIMEOUT
     )
     try:
         yield client
@@ -131,8 +131,11 @@ async def connected(url: str) -> AsyncIterator[Any]:
         await client.close()
 
 
-async def _subscribe(client: Any, subject: str, callback: Any) -> None:
+async def listen(client: Any, subject: str, callback: Any) -> None:
+    """Subscribe, and return when the server knows."""
     await client.subscribe(subject, cb=callback)
+    # The ping of the first flush overtakes the subscription on its way out; that of the second comes after it.
+    await client.flush()
     await client.flush()
 
 
