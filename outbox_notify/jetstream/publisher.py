@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from outbox_notify.errors import InvalidEvent, NatsUnreachable, OutboxError
+from outbox_notify.errors import NatsUnreachable, OutboxError
 from outbox_notify.jetstream.answers import read_answer
 from outbox_notify.jetstream.client import close_nats, connect_nats, write_frames
+from outbox_notify.jetstream.frames import Framer
 from outbox_notify.jetstream.streams import ensure_stream
-from outbox_notify.relay.outcomes import Failed, Outcome, Published, Released, Rested
+from outbox_notify.relay.batches import LEASE_RAN_OUT
+from outbox_notify.relay.outcomes import Outcome, Published, Released, Rested
 from outbox_notify.relay.retry import Backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from nats.aio.client import Client
     from nats.aio.msg import Msg
 
     from outbox_notify.config.settings import Settings
+    from outbox_notify.jetstream.frames import Framed
     from outbox_notify.jetstream.messages import Encoder
     from outbox_notify.relay.batches import Ticket
     from outbox_notify.relay.ports import Report
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
 _FIRST_WAIT = 0.1
 _LONGEST_WAIT = 2.0
 _STREAM_TIMEOUT = 10.0
-_CHUNK = 256 * 1024
 _PERMISSION = re.compile(r'permissions violation for publish to "([^"]+)"', re.IGNORECASE)
 _NO_ANSWER = "no answer from JetStream in time"
 
@@ -55,7 +57,7 @@ class Publisher:
         report: Report,
     ) -> None:
         self._settings = settings
-        self._encoder = encoder
+        self._framer = Framer(encoder, on_outcome)
         self._on_outcome = on_outcome
         self._report = report
         self._client: Client | None = None
@@ -63,7 +65,6 @@ class Publisher:
         self._met_stranger = False
         self._inbox = ""
         self._pending: dict[int, Ticket] = {}
-        self._number = 0
         self._last_answer = 0.0
         self._ready = anyio.Event()
         self._lost = anyio.Event()
@@ -96,36 +97,38 @@ class Publisher:
         return self._client is not None
 
     async def send(self, tickets: Iterable[Ticket]) -> None:
-        """Write events to the connection, in the order given; their outcomes are reported later, or at once."""
-        client = self._client
-        if client is None or client.is_closed:
-            for ticket in tickets:
-                self._on_outcome(ticket, Released("not connected to NATS"))
-            return
-        try:
-            await self._write(client, tickets)
-        except Exception as error:  # noqa: BLE001  # whatever the library raises, this client is not to be trusted any more
-            self._complaint = f"the client failed: {type(error).__name__}"
-            self._lost.set()
+        """Write events to the connection, in the order given and as fast as the server takes them.
 
-    async def _write(self, client: Client, tickets: Iterable[Ticket]) -> None:
-        frames: list[bytes] = []
-        size = 0
-        for ticket in tickets:
-            try:
-                message = self._encoder.encode(ticket.event, client.max_payload)
-            except InvalidEvent as error:
-                self._on_outcome(ticket, Failed(str(error)))
-                continue
-            self._number += 1
-            self._pending[self._number] = ticket
-            frames.append(message.frame(f"{self._inbox}{self._number}"))
-            size += len(frames[-1])
-            if size >= _CHUNK:
-                await write_frames(client, frames)
-                frames, size = [], 0
-        if frames:
-            await write_frames(client, frames)
+        Their outcomes are reported later, or at once when there is no connection any more.
+        """
+        client, left = self._client, iter(tickets)
+        try:
+            if client is not None and not client.is_closed:
+                await self._write(client, left)
+        except Exception as error:  # noqa: BLE001  # whatever the library raises, this client is not to be trusted any more
+            if self._client is client:
+                self._complaint = f"the client failed: {type(error).__name__}"
+                self._lost.set()
+        for ticket in left:
+            self._on_outcome(ticket, Released("not connected to NATS"))
+
+    async def _write(self, client: Client, tickets: Iterator[Ticket]) -> None:
+        """Write events, until there are no more or the connection is another one."""
+        for piece in self._framer.pieces(tickets, self._inbox, client.max_payload):
+            await self._write_piece(client, piece)
+            if self._client is not client:
+                return
+
+    async def _write_piece(self, client: Client, piece: list[Framed]) -> None:
+        """Write what is still leased. Between the last look at the clock and the socket nothing else is done."""
+        now = time.monotonic()
+        if late := [framed.ticket for framed in piece if now >= framed.ticket.batch.expires_at]:
+            for ticket in late:
+                self._on_outcome(ticket, Released(LEASE_RAN_OUT))
+            await self._write_piece(client, [framed for framed in piece if framed.ticket not in late])
+        elif piece:
+            self._pending.update((framed.number, framed.ticket) for framed in piece)
+            await write_frames(client, [framed.frame for framed in piece])
 
     def give_up(self, tickets: Iterable[Ticket], sent_at: float) -> None:
         """Report events whose time is over.

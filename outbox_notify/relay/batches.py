@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from outbox_notify.relay.claims import ClaimedEvent
     from outbox_notify.relay.outcomes import Outcome
 
+# Why an event was not sent: another relay may have taken it over, and published later ones.
+LEASE_RAN_OUT = "its lease ran out before it was sent"
+
 
 @dataclass(slots=True, eq=False)
 class Batch:

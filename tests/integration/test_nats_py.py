@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
-from nats.aio.client import Client
+from nats.aio.transport import TcpTransport, WebSocketTransport
 from nats.js.manager import JetStreamManager
 
 from outbox_notify.config.settings import Settings
@@ -20,6 +20,8 @@ from outbox_notify.jetstream.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+
+    from nats.aio.client import Client
 
 pytestmark = pytest.mark.anyio
 
@@ -77,8 +79,8 @@ async def _closed() -> None:
 @pytest.mark.parametrize(
     ("function", "signature"),
     [
-        (Client._send_command, ["self", "cmd", "priority"]),
-        (Client._flush_pending, ["self", "force_flush"]),
+        (TcpTransport.drain, ["self"]),
+        (WebSocketTransport.drain, ["self"]),
         (JetStreamManager._api_request, ["self", "req_subject", "req", "timeout"]),
     ],
 )
@@ -89,9 +91,17 @@ def test_private_functions_are_still_what_they_were(
     assert inspect.iscoroutinefunction(function)
 
 
-async def test_connected_client_has_a_queue_of_flushes() -> None:
-    async with connected_to_wire() as (client, _):
-        assert isinstance(client._flush_queue, asyncio.Queue)
+async def test_what_the_client_has_buffered_goes_out_before_frames() -> None:
+    async with connected_to_wire() as (client, wire):
+        await client.subscribe("inbox.*")
+        assert [type(piece) for piece in client._pending] == [bytes]
+        await write_frames(client, [b"PUB a 0\r\n\r\n"])
+        assert (client._pending, client._pending_data_size) == ([], 0)
+        await client.close()
+        with anyio.fail_after(5):
+            await wire.ended.wait()
+        assert wire.received.startswith(b"SUB inbox.*")
+        assert wire.received.endswith(b"PUB a 0\r\n\r\n")
 
 
 async def test_frames_arrive_byte_for_byte_and_in_order() -> None:
@@ -111,14 +121,22 @@ async def test_frames_arrive_byte_for_byte_and_in_order() -> None:
         assert wire.received == expected
 
 
-async def test_server_that_does_not_read_holds_up_neither_writing_nor_closing() -> None:
+async def test_server_that_does_not_read_is_waited_for_until_the_client_is_closed() -> None:
+    frame = Message("events.acme.a", b"NATS/1.0\r\n\r\n", b"x" * 900_000).frame("inbox.0")
     async with connected_to_wire() as (client, wire):
         wire.reading.clear()
-        frame = Message("events.acme.a", b"NATS/1.0\r\n\r\n", b"x" * 900_000).frame("inbox.0")
-        with anyio.fail_after(2):
+        transport: Any = client._transport
+        written = 0
+        with anyio.move_on_after(0.5):
             for _ in range(40):
                 await write_frames(client, [frame])
-        transport: Any = client._transport
-        await close_nats(client)
+                written += 1
+        assert written < 40
+        assert transport._io_writer.transport.get_write_buffer_size() < 2 * len(frame)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(write_frames, client, [frame])
+            await anyio.lowlevel.checkpoint()
+            with anyio.fail_after(3):
+                await close_nats(client)
         assert transport._io_writer.transport.is_closing()
         assert transport._io_writer.transport.get_write_buffer_size() == 0
