@@ -32,7 +32,8 @@ def read_answer(headers: Mapping[str, str] | None, data: bytes, route: str) -> O
 
 def _read(answer: Any, route: str) -> Outcome:
     if error := answer.get("error"):
-        return judge(int(error.get("err_code", 0)), str(error.get("description", "refused")), route)
+        code, status = int(error.get("err_code", 0)), int(error.get("code", 0))
+        return judge(code, str(error.get("description", "refused")), route, status)
     stream, sequence = answer["stream"], answer["seq"]
     # Not isinstance: True is an int too.
     if type(stream) is not str or type(sequence) is not int:

@@ -9,48 +9,68 @@ from outbox_notify.relay.outcomes import Failed, Outcome, Released, Rested, Retr
 if TYPE_CHECKING:
     from random import Random
 
-# JetStream's err_code values, by whose fault the refusal is. What is not listed is unknown, and counted.
+# JetStream's err_code values, by whose fault the refusal is; the texts are those of its errors.json, 2.15. What is not
+# listed is unknown, and counted: among it what only a header could bring about that the encoder never sends.
 _NOBODY = {
     10008,  # JetStream system temporarily unavailable
-    10009,  # no suitable peers for placement
-    10012,  # server is not a leader
-    10158,  # a message with this id is being stored just now
+    10009,  # JetStream cluster can not handle request: not the leader
+    10063,  # expected stream sequence does not match: a replica catches up
+    10158,  # duplicate message id is in process
+    10163,  # expected last sequence per subject temporarily unavailable
+    10167,  # too many requests: more than the stream can take in at once
+    10176,  # atomic publish batch is incomplete: so a change of leader ends it
+    10208,  # batch publish ID unknown: likewise
+    10210,  # atomic publish too many inflight
+    10211,  # batch publish too many inflight
 }
 _ROUTE = {
+    10002,  # resource limits exceeded for account
     10023,  # insufficient resources
-    10028,  # maximum storage exceeded for this server
-    10035,  # account not enabled for JetStream
+    10028,  # insufficient memory resources available
+    10035,  # account not found
     10039,  # JetStream not enabled for account
-    10047,  # insufficient storage resources
+    10047,  # insufficient storage resources available
+    10053,  # general stream limits exceeded
     10059,  # stream not found
-    10060,  # not the expected stream
+    10060,  # expected stream does not match
     10076,  # JetStream not enabled
-    10077,  # the store refused: stream full
-    10109,  # stream is sealed
-    10110,  # stream's purge not permitted, read-only
-    10122,  # storage threshold reached
+    10077,  # storing failed: the stream is full, closed, or its disk is
+    10096,  # stream not valid
+    10109,  # invalid operation on sealed stream
+    10118,  # stream is offline
+    10120,  # no JetStream default or applicable tiered limit present
+    10122,  # stream max bytes exceeds account limit max stream bytes
+    10169,  # message counter increment is missing: the stream counts, and takes no events
+    10174,  # atomic publish is disabled
+    10194,  # stream is offline, with the reason
+    10205,  # batch publish is disabled
 }
 _EVENT = {
-    10054,  # message size exceeds what the stream takes
-    10097,  # headers too large
+    10054,  # message size exceeds maximum allowed
+    10097,  # header size exceeds maximum allowed of 64k
 }
+# Storing fails for many reasons under one code; this one is the event's own.
+_STORE_FAILED, _TOO_LARGE = 10077, "message too large"
+# HTTP's words for what passes by itself: also of codes that are newer than this list, or from before there were any.
+_TEMPORARY = {429, 503}
 
 
-def judge(code: int, description: str, route: str) -> Outcome:
+def judge(code: int, description: str, route: str, status: int = 0) -> Outcome:
     """Return what a refusal by JetStream means for the event.
 
     Args:
         code: the `err_code` of the answer; 0 when there was none.
         description: what the server said.
         route: the subject of the event.
+        status: the HTTP-like `code` of the answer; 0 when there was none.
     """
-    reason = f"{description} ({code})" if code else description
+    reason = f"{description} ({code or status})" if code or status else description
+    if code in _EVENT or (code == _STORE_FAILED and description == _TOO_LARGE):
+        return Failed(reason, counted=True)
     if code in _NOBODY:
         return Released(reason)
-    if code in _ROUTE:
+    if code in _ROUTE or status in _TEMPORARY:
         return Rested(route, reason)
-    if code in _EVENT:
-        return Failed(reason, counted=True)
     return Retry(reason)
 
 

@@ -15,6 +15,11 @@ ROUTE = "acme.stock.moved"
 NUMBERS_AND_TEXTS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 
 
+def refusal(status: int, code: int) -> bytes:
+    error = {"code": status, "err_code": code, "description": "no"}
+    return json.dumps({"error": error, "stream": "OUTBOX", "seq": 0}).encode()
+
+
 def test_ack_says_stream_sequence_and_whether_it_was_known() -> None:
     assert read_answer(None, b'{"stream": "OUTBOX", "seq": 7}', ROUTE) == Published("OUTBOX", 7)
     known = read_answer(None, b'{"stream": "OUTBOX", "seq": 7, "duplicate": true}', ROUTE)
@@ -31,8 +36,16 @@ def test_ack_says_stream_sequence_and_whether_it_was_known() -> None:
     ],
 )
 def test_refusal_is_judged(code: int, outcome: Outcome) -> None:
-    answer = {"error": {"code": 400, "err_code": code, "description": "no"}, "stream": "OUTBOX", "seq": 0}
-    assert read_answer(None, json.dumps(answer).encode(), ROUTE) == outcome
+    assert read_answer(None, refusal(400, code), ROUTE) == outcome
+
+
+def test_refusal_of_a_flood_is_read_though_its_headers_carry_a_status_too() -> None:
+    headers = {"Status": "429", "Description": "Too Many Requests"}
+    assert read_answer(headers, refusal(429, 10167), ROUTE) == Released("no (10167)")
+
+
+def test_status_of_a_refusal_counts_where_its_code_is_not_known() -> None:
+    assert read_answer(None, refusal(503, 19999), ROUTE) == Rested(ROUTE, "no (19999)")
 
 
 def test_answer_that_nobody_listens_rests_the_route() -> None:

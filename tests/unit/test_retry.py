@@ -39,35 +39,58 @@ def retry(reason: str) -> Outcome:
 
 
 Verdict: TypeAlias = "Callable[[str], Outcome]"
+# The texts are those of nats-server 2.15.
 VERDICTS: dict[Verdict, dict[int, str]] = {
     released: {
         10008: "JetStream system temporarily unavailable",
-        10009: "no suitable peers for placement",
-        10012: "server is not a leader",
-        10158: "a message with this id is being stored just now",
+        10009: "JetStream cluster can not handle request",
+        10063: "expected stream sequence does not match",
+        10158: "duplicate message id is in process",
+        10163: "expected last sequence per subject temporarily unavailable",
+        10167: "too many requests",
+        10176: "atomic publish batch is incomplete",
+        10208: "batch publish ID unknown",
+        10210: "atomic publish too many inflight",
+        10211: "batch publish too many inflight",
     },
     rested: {
+        10002: "resource limits exceeded for account",
         10023: "insufficient resources",
-        10028: "maximum storage exceeded",
-        10035: "account not enabled for JetStream",
+        10028: "insufficient memory resources available",
+        10035: "account not found",
         10039: "JetStream not enabled for account",
-        10047: "insufficient storage resources",
+        10047: "insufficient storage resources available",
+        10053: "general stream limits exceeded",
         10059: "stream not found",
         10060: "expected stream does not match",
         10076: "JetStream not enabled",
-        10077: "maximum messages exceeded",
+        10077: "maximum bytes exceeded",
+        10096: "stream not valid",
         10109: "invalid operation on sealed stream",
-        10110: "stream purge not permitted",
-        10122: "storage threshold reached",
+        10118: "stream is offline",
+        10120: "no JetStream default or applicable tiered limit present",
+        10122: "stream max bytes exceeds account limit max stream bytes",
+        10169: "message counter increment is missing",
+        10174: "atomic publish is disabled",
+        10194: "stream is offline: needs a newer server",
+        10205: "batch publish is disabled",
     },
     failed: {
         10054: "message size exceeds maximum allowed",
         10097: "header size exceeds maximum allowed of 64k",
     },
+    # What only headers could bring about that the encoder never sends, and what nobody has heard of yet.
     retry: {
-        10201: "atomic publish contains duplicate message id",
-        10205: "batch publish not enabled on stream",
-        10208: "batch publish ID unknown",
+        10070: "wrong last msg ID: x",
+        10071: "wrong last sequence: 7",
+        10164: "wrong last sequence",
+        10111: "rollup not permitted",
+        10165: "invalid per-message TTL",
+        10166: "per-message TTL is disabled",
+        10168: "message counters is disabled",
+        10188: "message schedules is disabled",
+        10201: "atomic publish batch contains duplicate message id",
+        10206: "batch publish pattern is invalid",
         19999: "something that this version has never heard of",
     },
 }
@@ -83,6 +106,22 @@ def test_refusal_is_judged_by_its_code(verdict: Verdict, code: int, text: str) -
 
 def test_refusal_without_a_code_is_counted() -> None:
     assert judge(0, "refused", ROUTE) == Retry("refused")
+    assert judge(0, "refused", ROUTE, 400) == Retry("refused (400)")
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_refusal_that_says_it_will_pass_is_never_counted(status: int) -> None:
+    assert judge(19999, "come back", ROUTE, status) == Rested(ROUTE, "come back (19999)")
+    assert judge(0, "come back", ROUTE, status) == Rested(ROUTE, f"come back ({status})")
+
+
+def test_message_that_no_store_can_hold_fails_though_its_code_is_that_of_a_full_one() -> None:
+    assert judge(10077, "message too large", ROUTE, 503) == Failed("message too large (10077)", counted=True)
+
+
+def test_every_code_has_one_verdict() -> None:
+    codes = [code for verdict in VERDICTS.values() for code in verdict]
+    assert len(codes) == len(set(codes))
 
 
 @given(
