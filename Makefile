@@ -6,9 +6,12 @@ READY  := .venv/.ready
 # The addresses of the servers that `make run` has started; only their owner can read it.
 SERVERS := .run/servers.env
 ARGS   ?=
+# What `make soak` takes: for how long, and which faults; without a seed it draws one and tells it.
+SECONDS ?= 120
+SEED   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo psql migrate migrate-status test test-faults test-system check dist clean compose-up compose-down
+.PHONY: help setup run demo psql migrate migrate-status test test-faults soak test-system check dist clean compose-up compose-down
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +38,9 @@ test: $(READY) ## run the whole test suite: make test ARGS="-k wake"
 
 test-faults: $(READY) ## run every numbered fault case, also those that take minutes, and print their table
 	$(BIN)/python -m pytest -m "fault and not system" --cases $(ARGS)
+
+soak: $(READY) ## let random faults loose for a while: make soak SECONDS=120 SEED=7 ARGS="--plain-stream --json"
+	@exec $(BIN)/python -m tests.soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 test-system: $(READY) ## run the tests that need pgbouncer, promtool, systemd-analyze and root
 	@for tool in pgbouncer promtool systemd-analyze; do \
