@@ -70,7 +70,8 @@ _MEANINGS = (
         DatabaseUnreachable,
         "this server is read-only: connect to the primary (target_session_attrs=read-write)",
     ),
-    _Meaning(("08", "53300", "57P0"), ("",), DatabaseUnreachable, ""),
+    # Connections, resources such as disk space, shutdowns, input and output: all of it passes by itself, or by help.
+    _Meaning(("08", "53", "57P0", "58030"), ("",), DatabaseUnreachable, ""),
 )
 _NOT_LISTED = _Meaning((), (), OutboxError, "")
 
@@ -121,7 +122,9 @@ def connection_parameters(target: Settings | str, verb: str = "") -> dict[str, A
         ConfigError: the connection string is missing or malformed; its text says so without repeating it.
     """
     ours = {"connect_timeout": CONNECT_TIMEOUT, "application_name": f"outbox-notify {verb}".rstrip()}
-    return {**ours, **_parse(target if isinstance(target, str) else target.require_database_url())}
+    given = _parse(target if isinstance(target, str) else target.require_database_url())
+    # Reasons may be in any language, and the default of a role or database may not know its letters.
+    return {**ours, **given, "client_encoding": "UTF8"}
 
 
 def describe(target: Settings | str) -> str:

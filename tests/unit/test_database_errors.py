@@ -36,6 +36,8 @@ MEANINGS: list[tuple[Exception, type[Exception], str]] = [
     (pg.CannotConnectNow("x"), errors.DatabaseUnreachable, "x"),
     (pg.TooManyConnections("x"), errors.DatabaseUnreachable, "x"),
     (pg.ConnectionFailure("x"), errors.DatabaseUnreachable, "x"),
+    (pg.DiskFull("no space left"), errors.DatabaseUnreachable, "no space left"),
+    (pg.IoError("x"), errors.DatabaseUnreachable, "x"),
     (
         psycopg.OperationalError("the connection is lost"),
         errors.DatabaseUnreachable,
@@ -124,13 +126,19 @@ def test_t56_a_malformed_connection_string_is_refused_without_repeating_it(url: 
 
 def test_connections_carry_their_verb_and_give_up_soon() -> None:
     parameters: dict[str, Any] = connection_parameters("host=h", "status")
-    assert parameters == {"host": "h", "connect_timeout": 5, "application_name": "outbox-notify status"}
+    assert parameters == {
+        "host": "h",
+        "connect_timeout": 5,
+        "application_name": "outbox-notify status",
+        "client_encoding": "UTF8",
+    }
 
 
-def test_what_the_connection_string_says_wins() -> None:
-    url = "host=h connect_timeout=2 application_name=mine"
+def test_what_the_connection_string_says_wins_except_for_the_encoding() -> None:
+    url = "host=h connect_timeout=2 application_name=mine client_encoding=LATIN1"
     assert connection_parameters(url, "status") == {
         "host": "h",
         "connect_timeout": "2",
         "application_name": "mine",
+        "client_encoding": "UTF8",
     }
