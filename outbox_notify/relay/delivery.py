@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from outbox_notify.errors import OutboxError
+from outbox_notify.errors import DatabaseUnreachable, OutboxError
 from outbox_notify.relay.batches import LEASE_RAN_OUT
 from outbox_notify.relay.lanes import Lanes
 from outbox_notify.relay.outcomes import Failed, Outcome, Released, Retry
@@ -66,8 +66,15 @@ class Delivery:
         self._unknown_to: int | None = 0
         self._last_entered = anyio.Event()
         self._last_entered.set()
+        self._unwritten: set[Batch] = set()
+        self._nothing_unwritten = anyio.Event()
+        self._nothing_unwritten.set()
         self._outgoing: deque[Ticket] = deque()
         self._outgoing_ready = anyio.Event()
+
+    async def wait_writable(self) -> None:
+        """Return when no outcome waits to be written: what is published while none can be is published again."""
+        await self._nothing_unwritten.wait()
 
     def claiming(self) -> Collection[int]:
         """Take in that a claim begins; return the keys that it has to leave alone.
@@ -170,17 +177,20 @@ class Delivery:
         for ticket in batch.unanswered:
             self.resolve(ticket, Released("the relay stopped"))
         outcomes = batch.outcomes
-        overtaken = await self._write(batch, outcomes)
+        try:
+            overtaken = await self._write(batch, outcomes)
+        finally:
+            self._let_claims_go(batch)
         self._lanes.settled(batch.tickets)
         if len(batch.tickets) < batch.claimed:
             self._unread -= 1
         self._report("batch.settled", outcomes=outcomes, overtaken=overtaken)
 
     async def _write(self, batch: Batch, outcomes: Mapping[ClaimedEvent, Outcome]) -> int:
-        """Write outcomes, and go on trying while the lease lasts: after that the sweep takes over.
+        """Write outcomes, and go on trying while PostgreSQL is away: once it is back, most leases still stand.
 
-        What could not be read while its lease lasted is left to the sweep too: that counts how often, and so finds
-        events that nobody can read.
+        What it refuses for another reason is left to the sweep when the lease has run out, and so is what could not
+        be read until then: the sweep counts how often, and so finds events that nobody can read or settle.
 
         Returns:
             How many events were no longer under the lease, or are left to its end.
@@ -193,12 +203,24 @@ class Delivery:
                 overtaken = await self._write_once(batch, outcomes)
             except OutboxError as error:
                 self._report("settle.postponed", reason=str(error))
-                if time.monotonic() >= batch.expires_at:
+                is_outage = isinstance(error, DatabaseUnreachable)
+                if time.monotonic() >= batch.expires_at and not (outcomes and is_outage):
                     return len(outcomes)
+                self._hold_up_claims(batch)
                 await anyio.sleep(backoff.next())
             else:
                 batch.written = True
                 return overtaken + (batch.claimed - len(batch.tickets) if outcomes else 0)
+
+    def _hold_up_claims(self, batch: Batch) -> None:
+        self._unwritten.add(batch)
+        if self._nothing_unwritten.is_set():
+            self._nothing_unwritten = anyio.Event()
+
+    def _let_claims_go(self, batch: Batch) -> None:
+        self._unwritten.discard(batch)
+        if not self._unwritten:
+            self._nothing_unwritten.set()
 
     async def _write_once(self, batch: Batch, outcomes: Mapping[ClaimedEvent, Outcome]) -> int:
         if outcomes:

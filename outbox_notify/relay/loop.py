@@ -94,6 +94,9 @@ class Relay:
             await self._wake.let_go()
         if not (await self._wait(self._sender.wait_ready) and await self._wait(self._slots.acquire)):
             return
+        if not await self._wait(self._delivery.wait_writable):
+            self._slots.release()
+            return
         began = anyio.current_time()
         held = self._delivery.claiming()
         try:

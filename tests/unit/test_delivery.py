@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
+from outbox_notify.errors import OutboxError
 from outbox_notify.relay import delivery as module
 from outbox_notify.relay.batches import Batch
 from outbox_notify.relay.delivery import Delivery
@@ -73,6 +74,20 @@ async def test_acked_events_are_marked_published_and_their_outcomes_heard() -> N
     assert rig.heard == [(1, ACKED), (2, ACKED)]
     (settled,) = rig.notes.of("batch.settled")
     assert settled["overtaken"] == 0
+
+
+async def test_nothing_is_written_before_it_is_answered() -> None:
+    rig = Rig()
+    rig.sender.decide = lambda _row: None
+    batch = rig.claimed(event(1), event(2))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(rig.carry, batch)
+        await until(lambda: len(rig.sender.sent) == 2)
+        await anyio.wait_all_tasks_blocked()
+        assert "settle" not in rig.outbox.calls
+        rig.sender.answer(1)
+        rig.sender.answer(2)
+    assert rig.outbox.calls.count("settle") == 1
 
 
 async def test_next_event_of_an_aggregate_is_sent_when_the_one_before_is_acked() -> None:
@@ -155,21 +170,46 @@ async def test_settling_lasts_as_long_as_the_lease_while_nobody_stops_it(
     assert rig.outbox.settled == {1: ACKED}
 
 
-async def test_batch_that_cannot_be_written_while_its_lease_lasts_is_left_to_the_sweep() -> None:
+async def test_batch_that_is_refused_while_its_lease_lasts_is_left_to_the_sweep() -> None:
     rig = Rig()
-    rig.outbox.unreachable["settle"] = 1000
+    rig.outbox.before = _refuse_to_settle
     batch = rig.claimed(event(1), lease=0.1)
     await rig.carry(batch)
     assert not batch.written
     assert rig.outbox.settled == {}
+    await rig.delivery.wait_writable()
+
+
+async def test_batch_is_written_after_an_outage_however_long() -> None:
+    rig = Rig()
+    rig.outbox.unreachable["settle"] = 4
+    batch = rig.claimed(event(1), lease=0.1)
+    await rig.carry(batch)
+    assert time.monotonic() > batch.expires_at
+    assert batch.written
+    assert rig.outbox.settled == {1: ACKED}
+
+
+async def test_claims_wait_while_outcomes_cannot_be_written() -> None:
+    rig = Rig()
+    rig.outbox.unreachable["settle"] = 1000
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(rig.carry, rig.claimed(event(1)), rig.claimed(event(2)))
+        await until(lambda: bool(rig.notes.of("settle.postponed")))
+        with anyio.move_on_after(0.1):
+            await rig.delivery.wait_writable()
+            pytest.fail("a claim did not wait")
+        rig.outbox.unreachable.clear()
+        await rig.delivery.wait_writable()
+    assert rig.outbox.settled == {1: ACKED, 2: ACKED}
 
 
 async def test_aggregate_is_free_again_after_a_batch_that_could_not_be_written() -> None:
     rig = Rig()
     rig.sender.decide = lambda _row: AWAY
-    rig.outbox.unreachable["settle"] = 1000
+    rig.outbox.before = _refuse_to_settle
     await rig.carry(rig.claimed(event(1, 7), lease=0.1))
-    rig.outbox.unreachable.clear()
+    rig.outbox.before = lambda _call: None
     rig.sender.decide = lambda _row: ACKED
     await rig.carry(rig.claimed(event(1, 7), event(2, 7)))
     assert rig.outbox.settled == {1: ACKED, 2: ACKED}
@@ -273,3 +313,8 @@ async def test_stop_does_not_wait_for_ever_for_a_table_that_is_away(monkeypatch:
     with anyio.fail_after(3):
         await rig.carry_until(lambda: bool(rig.sender.sent), batch)
     assert not batch.written
+
+
+def _refuse_to_settle(call: str) -> None:
+    if call == "settle":
+        raise OutboxError("PostgreSQL: no")
