@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from tests.support.ages import Ages
+from tests.support.command import CommandProcess
 from tests.support.machine import watched_machine
 from tests.support.proxy import Proxy
 from tests.support.stream import spying
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from outbox_notify.embedded import EmbeddedNats, EmbeddedPostgres
+    from tests.support.faulty import Fault
+
+_ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -51,6 +56,33 @@ def proxy(postgres_server: EmbeddedPostgres) -> Iterator[Proxy]:
 def proxied_database(database: str, proxy: Proxy, postgres_server: EmbeddedPostgres) -> str:
     """URL of the test's database by way of the proxy."""
     return database.replace(f":{postgres_server.port}/", f":{proxy.port}/")
+
+
+@pytest.fixture
+def faulty_relay(
+    tmp_path: Path, database: str, nats_server: EmbeddedNats
+) -> Iterator[Callable[..., CommandProcess]]:
+    """Start a relay with a fault built in, between the test's database and its nats-server."""
+    started: list[CommandProcess] = []
+
+    def start(fault: Fault, **settings: str) -> CommandProcess:
+        defaults = {
+            "OUTBOX_DATABASE_URL": database,
+            "OUTBOX_NATS_URL": nats_server.url,
+            "OUTBOX_HTTP": "off",
+            "PYTHONPATH": str(_ROOT),
+        }
+        output = tmp_path / f"faulty-{len(started) + 1}.log"
+        started.append(
+            CommandProcess("relay", output=output, settings={**defaults, **settings}, command=fault.command)
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        # Shown when the test fails.
+        sys.stderr.write(f"--- {process.output.name}\n{process.text}\n")
 
 
 @pytest.fixture

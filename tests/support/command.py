@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -45,13 +45,20 @@ class CommandProcess:
         arguments: verb and flags.
         output: file for stdout and stderr together.
         settings: variables of the environment.
+        command: what to run instead of the command.
     """
 
-    def __init__(self, *arguments: str, output: Path, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        output: Path,
+        settings: Mapping[str, str],
+        command: Sequence[str] = tuple(COMMAND),
+    ) -> None:
         self.output = output
         with output.open("wb") as sink:
             self._popen = subprocess.Popen(
-                [*COMMAND, *arguments],
+                [*command, *arguments],
                 env=environment(**settings),
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
