@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
-from outbox_notify.errors import OutboxError
+from outbox_notify.errors import NotPermitted, OutboxError, SchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,17 +55,26 @@ class Sweeper:
         self._report = report
         self._interval = interval
         self._prunes = prunes
+        self._proven = False
         self._pruned_to = 0
         self._prune_rest = 0
 
     async def run(self) -> None:
-        """Sweep, rest, sweep again."""
+        """Sweep, rest, sweep again.
+
+        Raises:
+            OutboxError: the first answer of the table shows that this relay cannot work here, also while NATS is
+                away and nothing is claimed.
+        """
         while True:
             try:
                 await self._reclaim()
+                self._proven = True
                 if self._prunes:
                     await self._prune()
             except OutboxError as error:
+                if not self._proven and isinstance(error, SchemaError | NotPermitted):
+                    raise
                 self._report("sweep.postponed", reason=str(error))
             await anyio.sleep(self._interval)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import anyio
 import pytest
 
-from outbox_notify.errors import DatabaseUnreachable
+from outbox_notify.errors import DatabaseUnreachable, NotPermitted, OutboxError, SchemaError
 from outbox_notify.postgres.storage import Pruned, Reclaimed
 from outbox_notify.relay.sweeper import Sweeper
 from tests.support.fakes import Notes, until
@@ -24,6 +24,7 @@ class FakeUpkeep:
 
     reclaims: deque[Reclaimed | None] = field(default_factory=deque)
     prunes: deque[Pruned] = field(default_factory=deque)
+    refusal: OutboxError = field(default_factory=lambda: DatabaseUnreachable("away"))
     reclaimed: int = 0
     pruned_after: list[int] = field(default_factory=list)
 
@@ -32,7 +33,7 @@ class FakeUpkeep:
         self.reclaimed += 1
         answer = self.reclaims.popleft() if self.reclaims else Reclaimed(0, 0, 0)
         if answer is None:
-            raise DatabaseUnreachable("away")
+            raise self.refusal
         return answer
 
     async def prune(self, after: int, rows: int) -> Pruned:
@@ -99,3 +100,15 @@ async def test_nothing_is_pruned_where_published_events_are_deleted_at_once() ->
     rig = Rig(prunes=False)
     await rig.sweep(3)
     assert rig.upkeep.pruned_after == []
+
+
+@pytest.mark.parametrize("refusal", [SchemaError("no table"), NotPermitted("no right")])
+async def test_table_that_cannot_be_used_ends_the_sweep_only_when_it_never_could(refusal: OutboxError) -> None:
+    rig = Rig()
+    rig.upkeep.refusal = refusal
+    rig.upkeep.reclaims.append(None)
+    with pytest.raises(type(refusal)):
+        await rig.sweeper.run()
+    rig.upkeep.reclaims.extend([Reclaimed(0, 0, 0), None])
+    await rig.sweep(4)
+    assert rig.notes.of("sweep.postponed") == [{"reason": str(refusal)}]
