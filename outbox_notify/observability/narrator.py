@@ -30,6 +30,7 @@ LEVELS = {
     "nats.connected": "info",
     "wake.ready": "info",
     "wake.lost": "warning",
+    "server.changed": "info",
     "lease.lost": "warning",
     "lease.expired": "warning",
     "events.released": "info",

@@ -48,6 +48,8 @@ class Listener:
         self._stirred = anyio.Event()
         self._probes: dict[str, anyio.Event] = {}
         self._scan_wanted = False
+        self._server = ""
+        self._elsewhere = anyio.Event()
         self.listening = False
 
     async def run(self) -> None:
@@ -61,9 +63,10 @@ class Listener:
                     wake_connection(self._settings, "listen") as listen,
                     wake_connection(self._settings, "wake lock") as lock,
                 ):
-                    backoff.reset()
                     await self._serve(listen, lock)
             except* (OutboxError, psycopg.Error, OSError) as errors:
+                if self.listening:
+                    backoff.reset()
                 self._lost(_first(errors))
             await anyio.sleep(backoff.next())
 
@@ -91,6 +94,11 @@ class Listener:
         """Wake the relay; when it is not asleep, it will not sleep next time."""
         self._stirred.set()
 
+    def follow(self, server: str) -> None:
+        """Listen to this server: where writers are, when the one that is listened to lives on."""
+        if self.listening and server != self._server:
+            self._elsewhere.set()
+
     def scan_wanted(self) -> bool:
         """Return, once, whether somebody asked for a look at the whole table."""
         wanted, self._scan_wanted = self._scan_wanted, False
@@ -101,8 +109,11 @@ class Listener:
             cursor = await ask(lock, query("wake_keys", self._schema))
             channel, k1, k2 = await cursor.fetchone() or ("", 0, 0)
             await ask(listen, sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+            await self._check(listen, channel)
+        self._elsewhere = anyio.Event()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._hear, listen, channel)
+            tasks.start_soon(self._leave_when_elsewhere)
             await self._prove(lock, channel)
             self.listening = True
             self._report("wake.ready", channel=channel)
@@ -119,10 +130,20 @@ class Listener:
                 await self._check(conn, channel)
 
     async def _check(self, conn: psycopg.AsyncConnection[Any], channel: str) -> None:
-        """Ask the connection whether it still listens: a dead link may say nothing for minutes."""
-        cursor = await ask(conn, sql.SQL("SELECT pg_listening_channels()"))
-        if channel not in [row[0] for row in await cursor.fetchall()]:
+        """Ask the connection whether it still listens, and where writers are: a dead link may say nothing for minutes.
+
+        A server that was a primary and lives on would keep the relay asleep: whoever writes does so elsewhere.
+        """
+        cursor = await ask(conn, query("wake_check", self._schema))
+        channels, read_only, self._server = await cursor.fetchone() or ([], False, "")
+        if read_only:
+            raise DatabaseUnreachable("PostgreSQL (listen): this server has become read-only")
+        if channel not in channels:
             raise DatabaseUnreachable("PostgreSQL (listen): the connection does not listen any more")
+
+    async def _leave_when_elsewhere(self) -> None:
+        await self._elsewhere.wait()
+        raise DatabaseUnreachable("PostgreSQL (listen): another server takes the writes now")
 
     async def _prove(self, conn: psycopg.AsyncConnection[Any], channel: str) -> None:
         """Send ourselves a NOTIFY and wait for it.

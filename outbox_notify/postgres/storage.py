@@ -80,8 +80,8 @@ class Storage:
         asked = {name: getattr(wanted, name) for name in Wanted.__slots__}
         parameters = {**self._limits, **asked, "passed": Jsonb(wanted.passed)}
 
-        _, row = await self._pool.transaction(("claim_begin", {}), ("claim", parameters))
-        return _claim(row)
+        begun, row = await self._pool.transaction(("claim_begin", {}), ("claim", parameters))
+        return _claim(row, begun.server)
 
     async def read(self, token: UUID) -> list[ClaimedEvent]:
         """Return the events under a lease, in write order.
@@ -188,7 +188,7 @@ def _shortened(reason: str) -> str:
     return kept.encode(errors="replace").decode().replace("\0", "?")
 
 
-def _claim(row: Any) -> Claim:
+def _claim(row: Any, server: str) -> Claim:
     passed = [
         Passed(tenant, key, first, rests)
         for tenant, key, first, rests in zip(
@@ -203,4 +203,4 @@ def _claim(row: Any) -> Claim:
         len(passed) < _REMEMBERED,
         Transactions(list(row.running), row.horizon, row.own),
     )
-    return Claim(row.token, row.claimed, row.suspect, scan, list(row.foreign), row.next_due_in)
+    return Claim(row.token, row.claimed, row.suspect, scan, list(row.foreign), row.next_due_in, server)

@@ -56,10 +56,12 @@ class Claimer:
         self._wake = wake
         self._routes = routes
         self._report = report
+        self._batch_size = batch_size
         self._batch_bytes = batch_bytes
         self._sweep_interval = sweep_interval
         self._frontier = Frontier(batch_size)
         self._leases = Leases()
+        self._server: str | None = None
         self._whole_look_at = 0.0
         self._rouse_at = 0.0
         self._looking_at_all = False
@@ -76,6 +78,13 @@ class Claimer:
         Raises:
             OutboxError: PostgreSQL cannot be reached, or refuses.
         """
+        claim = await self._claim(held)
+        if self._server not in {None, claim.server}:
+            claim = await self._start_over(claim, held)
+        self._server = claim.server
+        return claim
+
+    async def _claim(self, held: Collection[int]) -> Claim:
         began = time.monotonic()
         roused = began >= self._rouse_at and self._routes.rouse(began)
         if self._wake.scan_wanted() or began >= self._whole_look_at or roused:
@@ -92,6 +101,22 @@ class Claimer:
             self._front_exhausted = claim.scan.exhausted
         may_rest = self._front_exhausted and not (self._frontier.walk is not None and self._walk_at <= ended)
         return replace(claim, scan=replace(claim.scan, exhausted=may_rest))
+
+    async def _start_over(self, claim: Claim, held: Collection[int]) -> Claim:
+        """Claim anew on a server that is not the one of before, or was started again.
+
+        What it has lost, of late commits or of what its predecessor had not passed on, takes ids, transactions and
+        leases back with it: whatever is remembered of them no longer says what comes before what.
+        """
+        self._report("server.changed", server=claim.server)
+        self._server = claim.server
+        self._wake.follow(claim.server)
+        self._frontier = Frontier(self._batch_size)
+        self._leases.forget_foreign()
+        if claim.token is not None:
+            await self._outbox.release(claim.token, "claimed by what was known of another server")
+            self._leases.settled(claim.token, written=True)
+        return await self._claim(held)
 
     def nothing_before(self, claim: Claim) -> float:
         """Return for how many seconds nothing is known to come due after a claim that took all there was."""

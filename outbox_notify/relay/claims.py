@@ -55,6 +55,7 @@ class Claim:
         scan: what was seen on the way.
         foreign: leases of other relays.
         next_due_in: seconds until the next waiting event comes due; None when none waits.
+        server: which PostgreSQL answered, and since which start of it.
     """
 
     token: UUID | None
@@ -63,6 +64,7 @@ class Claim:
     scan: Scan
     foreign: list[UUID]
     next_due_in: float | None
+    server: str = ""
 
 
 @dataclass(slots=True, eq=False)

@@ -61,6 +61,9 @@ class Wake(Protocol):
     def stir(self) -> None:
         """End the sleep, or the next one."""
 
+    def follow(self, server: str) -> None:
+        """Listen to this server, if it is another one so far: writers notify only the one that they write to."""
+
     def scan_wanted(self) -> bool:
         """Return, once, whether a look at the whole table was asked for."""
 

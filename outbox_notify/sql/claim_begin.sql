@@ -4,7 +4,9 @@
 -- commit local: the flush carries the writer's commit with it, so nothing is published that a crash could undo.
 -- seqscan off: a plan cached while the table was empty must not outlive that; bitmaps would lose the order.
 -- index scans on: with the others off there is nothing else left, whatever the role's defaults say.
+-- server: tells servers, and starts of one, apart: after a failover or a crash, ids may have gone back.
 SELECT
+    extract(epoch FROM pg_postmaster_start_time())::text AS server,
     set_config('synchronous_commit', 'local', true) AS synchronous_commit,
     set_config('lock_timeout', '5s', true) AS lock_timeout,
     set_config('statement_timeout', '30s', true) AS statement_timeout,

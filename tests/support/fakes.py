@@ -78,6 +78,7 @@ class FakeOutbox:
         wanted: what each claim asked for.
         settled: what was written for each event, by row id.
         released: why batches were released whole, by token.
+        server: which one answers.
     """
 
     batches: deque[list[ClaimedEvent]] = field(default_factory=deque)
@@ -88,6 +89,7 @@ class FakeOutbox:
     wanted: list[Wanted] = field(default_factory=list)
     settled: dict[int, Outcome] = field(default_factory=dict)
     released: dict[UUID, str] = field(default_factory=dict)
+    server: str = "first"
     calls: list[str] = field(default_factory=list)
     before: Callable[[str], None] = lambda _call: None
     _leases: dict[UUID, list[ClaimedEvent]] = field(default_factory=dict)
@@ -108,11 +110,19 @@ class FakeOutbox:
         self.wanted.append(wanted)
         if not self.batches:
             nothing = scan(wanted.start - 1)
-            return Claim(None, 0, suspect=False, scan=nothing, foreign=[], next_due_in=self.next_due_in)
+            return Claim(
+                None,
+                0,
+                suspect=False,
+                scan=nothing,
+                foreign=[],
+                next_due_in=self.next_due_in,
+                server=self.server,
+            )
         events = self.batches.popleft()
         token = self.lease(*events)
         seen = scan(max(row.id for row in events), free=len(events), exhausted=not self.batches)
-        return Claim(token, len(events), self.suspect, seen, [], None)
+        return Claim(token, len(events), self.suspect, seen, [], None, self.server)
 
     async def read(self, token: UUID) -> list[ClaimedEvent]:
         """Return what was claimed."""
@@ -199,6 +209,7 @@ class FakeWake:
 
     rests: list[float] = field(default_factory=list)
     asked: bool = False
+    followed: list[str] = field(default_factory=list)
     let_go_of: int = 0
     resting: anyio.Event = field(default_factory=anyio.Event)
     stirred: anyio.Event = field(default_factory=anyio.Event)
@@ -220,6 +231,10 @@ class FakeWake:
     def stir(self) -> None:
         """End the sleep, or the next one."""
         self.stirred.set()
+
+    def follow(self, server: str) -> None:
+        """Write the server down."""
+        self.followed.append(server)
 
     def scan_wanted(self) -> bool:
         """Return, once, whether a look at the whole table was asked for."""

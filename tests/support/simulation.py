@@ -210,6 +210,9 @@ class PollingWake:
         """End the sleep."""
         self._stirred.set()
 
+    def follow(self, server: str) -> None:
+        """Listen to this server."""
+
     def scan_wanted(self) -> bool:
         """Return, once, whether a look at the whole table was asked for."""
         asked, self.asked = self.asked, False

@@ -81,7 +81,7 @@ class Writers:
                     while not self._done():
                         writer.transaction(conn)
                         self._stop.wait(self.pause)
-            except psycopg.OperationalError:
+            except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction):
                 self._stop.wait(0.1)
 
     def _done(self) -> bool:

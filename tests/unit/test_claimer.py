@@ -73,6 +73,29 @@ async def test_claim_asks_within_its_limits_and_leaves_alone_what_is_on_its_way_
     assert (wanted.scan, wanted.bytes, wanted.held) == (100, 1000, [7, 8])
 
 
+async def test_a_claim_by_another_server_is_given_back_and_made_anew_from_the_beginning() -> None:
+    rig = Rig()
+    await rig.claim(900, 901)
+    # What was lost on the way takes ids back with it: 880 is new, and 902 comes after it.
+    rig.outbox.server = "second"
+    rig.outbox.will_claim(event(902))
+    token = await rig.claim(880)
+    assert [wanted.start for wanted in rig.outbox.wanted] == [0, 902, 0]
+    assert [given_back for given_back in rig.outbox.released if given_back != token]
+    assert token not in rig.outbox.released
+    assert rig.wake.followed == ["second"]
+    assert rig.notes.of("server.changed") == [{"server": "second"}]
+
+
+async def test_leases_of_others_are_looked_at_again_on_another_server() -> None:
+    rig = Rig()
+    token = await rig.claim(900)
+    rig.outbox.server = "second"
+    await rig.claim()
+    assert rig.outbox.wanted[-1].seen_to.int == 0
+    assert rig.outbox.wanted[-1].own == [token]
+
+
 async def test_own_leases_are_known_until_they_are_settled() -> None:
     rig = Rig()
     first, second = await rig.claim(1), await rig.claim(2)

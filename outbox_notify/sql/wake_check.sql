@@ -1,0 +1,6 @@
+-- What a listening connection is asked at each heartbeat: what it listens to, whether anybody can write here, and
+-- which server this is (as in claim_begin.sql).
+SELECT
+    ARRAY(SELECT pg_listening_channels()) AS channels,
+    current_setting('transaction_read_only')::boolean AS read_only,
+    extract(epoch FROM pg_postmaster_start_time())::text AS server
