@@ -124,7 +124,7 @@ class Delivery:
             return
         self._note(ticket.event, outcome)
         if isinstance(outcome, Retry) and ticket.event.attempts + 1 >= self._max_attempts:
-            outcome = Failed(outcome.reason, counted=True)
+            outcome = Failed(outcome.reason, counted=True, certain=False)
         self._dispatch(self._lanes.resolve(ticket, outcome))
 
     def _enter(self, batch: Batch) -> None:

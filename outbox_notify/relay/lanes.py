@@ -27,7 +27,7 @@ class Lanes:
 
     def __init__(self, *, ordered: bool, block: bool) -> None:
         self._ordered = ordered
-        self._passing = (Published,) if block else (Published, Failed)
+        self._block = block
         self._last: dict[int | None, Ticket] = {}
         self._returned: dict[int | None, dict[int, Ticket]] = {}
         self._unwritten: set[Ticket] = set()
@@ -69,7 +69,7 @@ class Lanes:
         """
         ticket.resolve(outcome)
         follower = ticket.follower
-        if isinstance(outcome, self._passing):
+        if self._lets_pass(outcome):
             self._step_out(ticket)
             return [follower] if follower is not None and follower.outcome is None else []
         self._return(ticket)
@@ -103,6 +103,16 @@ class Lanes:
         if ahead is not None:
             ahead.follower = ticket
         return ahead is None
+
+    def _lets_pass(self, outcome: Outcome) -> bool:
+        """Return whether later events of the aggregate may be sent.
+
+        A failure that another try might have spared lets them pass only once it is written, by way of a new claim:
+        were this relay to die before that, another one would try again, and might succeed behind them.
+        """
+        if isinstance(outcome, Failed):
+            return outcome.certain and not self._block
+        return isinstance(outcome, Published)
 
     def _return(self, ticket: Ticket) -> None:
         key = ticket.event.ordering_key

@@ -54,10 +54,12 @@ class Failed:
     Args:
         reason: why, for the operator.
         counted: whether a publish was tried, and so counts as an attempt.
+        certain: whether another try would end the same way; not so when only the attempts are used up.
     """
 
     reason: str
     counted: bool = False
+    certain: bool = True
 
 
 Outcome = Published | Retry | Released | Rested | Failed

@@ -80,6 +80,16 @@ def test_failed_event_lets_the_rest_pass_under_skip() -> None:
     assert lanes.resolve(first, Failed("too large")) == [second]
 
 
+def test_event_that_failed_for_its_last_attempt_lets_the_rest_pass_once_that_is_written() -> None:
+    lanes = Lanes(**SKIP)
+    first, second = enter(lanes, event(1, 7), event(2, 7))[0].tickets
+    assert lanes.resolve(first, Failed("refused", counted=True, certain=False)) == []
+    assert second.outcome == Released("waits for event 1 of its aggregate")
+    assert lanes.claiming() == {7}
+    lanes.settled([first, second])
+    assert enter(lanes, event(2, 7), event(3, 7))[1] == [2]
+
+
 def test_failed_event_holds_the_rest_back_under_block() -> None:
     lanes = Lanes(**BLOCK)
     first, second = enter(lanes, event(1, 7), event(2, 7))[0].tickets
