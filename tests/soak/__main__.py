@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import signal
 import sys
 import time
@@ -23,12 +24,15 @@ def main() -> int:
     parser.add_argument("--plain-stream", action="store_true", help="a stream that does not allow batches")
     parser.add_argument("--postgres", type=int, choices=[16, 18], default=18, help="version of PostgreSQL")
     parser.add_argument("--json", action="store_true", help="print the account as JSON")
+    parser.add_argument("--keep", action="store_true", help="keep the logs also when all is well")
     given = parser.parse_args()
     seed = int(time.time()) % 1_000_000 if given.seed is None else given.seed
+    # It tells of rollbacks that fail with their connection, which is what happens here all the time.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        account = soak(Options(given.seconds, seed, not given.plain_stream, given.postgres))
+        account = soak(Options(given.seconds, seed, not given.plain_stream, given.postgres, given.keep))
     except KeyboardInterrupt:
         sys.stderr.write(f"\nstopped; seed {seed}\n")
         return 130

@@ -41,16 +41,18 @@ class Options:
         seed: chooses them.
         batched: whether the stream allows batches.
         postgres: its version.
+        keep: whether logs are kept also when all is well.
     """
 
     seconds: float
     seed: int
     batched: bool = True
     postgres: int = 18
+    keep: bool = False
 
 
 def soak(options: Options) -> Account:
-    """Run a soak; call it in the main thread. Logs are kept only when something is not well."""
+    """Run a soak; call it in the main thread. Logs are kept when something is not well."""
     folder = Path(tempfile.mkdtemp(prefix="outbox-soak-"))
     try:
         account = _soak(options, folder)
@@ -60,7 +62,7 @@ def soak(options: Options) -> Account:
     except BaseException as error:
         error.add_note(f"seed {options.seed}; logs are kept in {folder}")
         raise
-    if not account.all_well:
+    if options.keep or not account.all_well:
         return replace(account, logs=folder)
     shutil.rmtree(folder)
     return account
