@@ -39,6 +39,13 @@ class _Meaning(NamedTuple):
 
 
 _MEANINGS = (
+    # Before what its text would be taken for: `too many connections for role "relay"`.
+    _Meaning(
+        ("53300",),
+        ("too many ", "remaining connection slots", "no more connections allowed"),
+        DatabaseUnreachable,
+        "a relay needs 6 at most",
+    ),
     _Meaning(
         ("28",),
         (
@@ -112,7 +119,7 @@ def connect(target: Settings | str, verb: str = "") -> psycopg.Connection:
 
 
 def connection_parameters(target: Settings | str, verb: str = "") -> dict[str, Any]:
-    """Return keyword arguments for psycopg's `connect` and for pools.
+    """Return keyword arguments for psycopg's `connect`.
 
     Args:
         target: settings, or a connection string.

@@ -1,35 +1,35 @@
-"""The connections that a relay claims and settles on."""
+"""Statements of a relay: run on one of its connections, and again when that may help."""
 
 from __future__ import annotations
 
-import select
-import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import anyio
 import psycopg
-from psycopg import IsolationLevel
-from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from outbox_notify.errors import DatabaseUnreachable
+from outbox_notify.postgres.connections import Connections
 from outbox_notify.postgres.database import connection_parameters, translated
-from outbox_notify.postgres.transaction import Link, run_whole
+from outbox_notify.postgres.silence import ending_with_silence
+from outbox_notify.postgres.transaction import run_whole
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from outbox_notify.config.settings import Settings
-    from outbox_notify.postgres.transaction import Step
+    from outbox_notify.postgres.transaction import Link, Step
 
-_CONNECTIONS = 4
-_POOL_TIMEOUT = 5.0
-# A little more than the statement_timeout of our transactions: past it, the server or the way to it is gone.
-_ANSWER_TIMEOUT = 35.0
+# Half a lease, so that what was claimed can still be settled on another connection; not so short that a machine
+# which is out of breath loses connections. Timeouts of the server end what runs long before that: sql/*_begin.sql.
+_SHARE_OF_LEASE, _SHORTEST_SILENCE, _LONGEST_SILENCE = 0.5, 5.0, 35.0
 # Serialization failure, deadlock, lock not available, query canceled: the statement may simply be run again.
 _RUN_AGAIN = {"40001", "40P01", "55P03", "57014"}
 # Invalid or duplicate name of a prepared statement: a pooler between us and PostgreSQL that we were not told of.
 _POOLER = {"26000", "42P05"}
+# The result of a prepared statement is not what it was: the table has been migrated meanwhile.
+_MIGRATED = {"0A000"}
+# This server takes no writes any more: another one does, and the address may lead there.
+_READ_ONLY = {"25006"}
 _TRIES = 3
 _VANISHED_HOST = {
     "keepalives_idle": 5,
@@ -40,42 +40,29 @@ _VANISHED_HOST = {
 
 
 class Pool:
-    """A few connections in autocommit mode, READ COMMITTED whatever the role's default.
+    """Runs statements on a few connections.
 
     Args:
-        settings: the database, and whether there is a pooler before it.
+        settings: the database, whether there is a pooler before it, and the length of a lease.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._schema = settings.schema
         # A pooler in between cannot be trusted with prepared statements.
         self._prepares = settings.listen_database_url is None
-        self._pool: AsyncConnectionPool[Link] = AsyncConnectionPool(
-            "",
-            connection_class=Link,
-            kwargs={
-                "autocommit": True,
-                "prepare_threshold": 5 if self._prepares else None,
-                **_VANISHED_HOST,
-                **connection_parameters(settings, "relay"),
-            },
-            min_size=1,
-            max_size=_CONNECTIONS,
-            timeout=_POOL_TIMEOUT,
-            reconnect_timeout=_POOL_TIMEOUT,
-            configure=self._configure,
-            open=False,
+        self._longest_silence = min(
+            _LONGEST_SILENCE, max(_SHORTEST_SILENCE, settings.lease * _SHARE_OF_LEASE)
         )
-        self._distrusted_before = 0.0
+        parameters = {**_VANISHED_HOST, **connection_parameters(settings, "relay")}
+        self._connections = Connections({**parameters, "prepare_threshold": 5 if self._prepares else None})
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         """Hold the connections open; nothing is reached for until it is needed."""
-        await self._pool.open(wait=False)
         try:
             yield
         finally:
-            await self._pool.close(timeout=2.0)
+            await self._connections.close()
 
     async def transaction(self, *steps: Step) -> list[Any]:
         """Run statements of `sql/` as one transaction in one message; return the row of each.
@@ -102,48 +89,25 @@ class Pool:
                 tries += 1
                 try:
                     return await self._run_once(statements)
-                except (PoolTimeout, PoolClosed) as error:
-                    raise DatabaseUnreachable(f"PostgreSQL: no connection: {error}") from None
                 except psycopg.Error as error:
-                    if error.sqlstate in _POOLER:
-                        self._prepares = False
-                    elif error.sqlstate not in _RUN_AGAIN:
+                    if not self._may_help(error.sqlstate) or tries == _TRIES:
                         raise
-                    if tries == _TRIES:
-                        raise
+
+    def _may_help(self, sqlstate: str | None) -> bool:
+        """Draw conclusions about the connections from an error; return whether running the same again may help."""
+        if sqlstate in _POOLER:
+            self._prepares = False
+            self._connections.parameters["prepare_threshold"] = None
+        if sqlstate in _POOLER | _MIGRATED | _READ_ONLY:
+            self._connections.distrust()
+        return sqlstate in _RUN_AGAIN | _POOLER | _MIGRATED
 
     async def _run_once(self, statements: Callable[[Link], Awaitable[Any]]) -> Any:
-        async with self._connection() as conn:
-            with anyio.move_on_after(_ANSWER_TIMEOUT):
-                return await statements(conn)
-        # The others lead to the same place: each would cost as long again.
-        self._distrusted_before = time.monotonic()
-        raise DatabaseUnreachable(f"PostgreSQL: no answer within {_ANSWER_TIMEOUT:g} s")
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Link]:
-        """Hold a connection, past those that the server has ended while idle, or that may be as dead as another."""
-        conn = await self._pool.getconn()
-        try:
-            for _ in range(_CONNECTIONS):
-                if conn.made_at >= self._distrusted_before and not _says_goodbye(conn):
-                    break
-                await conn.close()
-                await self._pool.putconn(conn)
-                conn = await self._pool.getconn()
-            yield conn
-        finally:
-            await self._pool.putconn(conn)
-
-    async def _configure(self, conn: Link) -> None:
-        conn.made_at = time.monotonic()
-        await conn.set_isolation_level(IsolationLevel.READ_COMMITTED)
-
-
-def _says_goodbye(conn: Link) -> bool:
-    """Return whether an idle connection is readable: it was asked nothing, so there is only this to say."""
-    if conn.closed:
-        return True
-    readable = select.poll()
-    readable.register(conn.fileno(), select.POLLIN)
-    return bool(readable.poll(0))
+        async with self._connections.one() as conn:
+            with ending_with_silence(conn, self._longest_silence) as silence:
+                result = await statements(conn)
+            if silence.cancelled_caught:
+                # The others lead to the same place: each would cost as long again.
+                self._connections.distrust()
+                raise DatabaseUnreachable(f"PostgreSQL: no answer within {self._longest_silence:g} s")
+            return result

@@ -26,9 +26,10 @@ Step: TypeAlias = "tuple[str, Mapping[str, object]]"
 
 
 class Link(psycopg.AsyncConnection[Any]):
-    """A connection that knows since when it exists, and which statements are prepared on it."""
+    """A connection that knows since when it exists, when it was used, and which statements are prepared on it."""
 
     made_at: float = 0.0
+    used_at: float = 0.0
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)

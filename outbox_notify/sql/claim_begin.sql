@@ -5,11 +5,12 @@
 -- seqscan off: a plan cached while the table was empty must not outlive that; bitmaps would lose the order.
 -- index scans on: with the others off there is nothing else left, whatever the role's defaults say.
 -- server: tells servers, and starts of one, apart: after a failover or a crash, ids may have gone back.
+-- timeouts: together shorter than the silence after which a relay gives a connection up, as in settle_begin.sql.
 SELECT
     extract(epoch FROM pg_postmaster_start_time())::text AS server,
     set_config('synchronous_commit', 'local', true) AS synchronous_commit,
-    set_config('lock_timeout', '5s', true) AS lock_timeout,
-    set_config('statement_timeout', '30s', true) AS statement_timeout,
+    set_config('lock_timeout', '4s', true) AS lock_timeout,
+    set_config('statement_timeout', '9s', true) AS statement_timeout,
     set_config('enable_seqscan', 'off', true) AS enable_seqscan,
     set_config('enable_bitmapscan', 'off', true) AS enable_bitmapscan,
     set_config('enable_indexscan', 'on', true) AS enable_indexscan,

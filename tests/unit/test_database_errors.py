@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
-import psycopg_pool
 import pytest
 from psycopg import errors as pg
 
@@ -43,7 +42,6 @@ MEANINGS: list[tuple[Exception, type[Exception], str]] = [
         errors.DatabaseUnreachable,
         "the connection is lost",
     ),
-    (psycopg_pool.PoolTimeout("no connection after 5 s"), errors.DatabaseUnreachable, "no connection"),
     (pg.LockNotAvailable("x"), errors.OutboxError, "PostgreSQL: x"),
 ]
 CONNECTING: list[tuple[str, type[Exception]]] = [
@@ -57,6 +55,10 @@ CONNECTING: list[tuple[str, type[Exception]]] = [
     ('FATAL:  permission denied for database "d"', errors.NotPermitted),
     ('FATAL:  database "d" does not exist', errors.DatabaseUnreachable),
     ("FATAL:  the database system is starting up", errors.DatabaseUnreachable),
+    ('FATAL:  too many connections for role "u"', errors.DatabaseUnreachable),
+    ('FATAL:  too many connections for database "d"', errors.DatabaseUnreachable),
+    ("FATAL:  sorry, too many clients already", errors.DatabaseUnreachable),
+    ("FATAL:  remaining connection slots are reserved for roles with SUPERUSER", errors.DatabaseUnreachable),
     ("Connection refused\n\tIs the server running on that host?", errors.DatabaseUnreachable),
 ]
 
