@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import anyio
-from nats.aio.client import Client
 
 from outbox_notify.errors import ConfigError, NatsUnreachable
+from outbox_notify.jetstream.guarded import GuardedClient
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from nats.aio.client import Client
 
     from outbox_notify.config.settings import Settings
 
@@ -28,8 +30,10 @@ async def connect_nats(
     settings: Settings,
     on_error: Callable[[Exception], Awaitable[None]],
     on_closed: Callable[[], Awaitable[None]],
-) -> Client:
+) -> GuardedClient:
     """Return a connected client that never reconnects by itself.
+
+    When TLS is set, nothing is said to a server before the connection is encrypted and its certificate checked.
 
     Args:
         settings: servers, credentials, TLS, relay id.
@@ -43,7 +47,7 @@ async def connect_nats(
     options = _options(settings)
     reasons: list[str] = []
     for server in settings.nats_url.split(","):
-        client = Client()
+        client = GuardedClient()
         try:
             with anyio.fail_after(CONNECT_TIMEOUT):
                 await client.connect(
@@ -54,7 +58,7 @@ async def connect_nats(
                     **options,
                 )
         except Exception as error:  # noqa: BLE001  # whatever the library raises here means: not connected
-            reasons.append(_reason(error))
+            reasons.append(reason(error, CONNECT_TIMEOUT))
             await close_nats(client)
         else:
             return client
@@ -108,6 +112,7 @@ def _options(settings: Settings) -> dict[str, Any]:
         settings.nats_tls_ca
         or settings.nats_tls_cert
         or settings.nats_tls_first
+        or settings.nats_tls_hostname
         or "tls://" in settings.nats_url
     ):
         options["tls"] = _tls(settings)
@@ -144,7 +149,8 @@ def _tls(settings: Settings) -> ssl.SSLContext:
     return context
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception, within: float) -> str:
+    """Return in words why nats-py failed; `within` is how many seconds it had."""
     if isinstance(error, TimeoutError):
-        return f"no answer within {CONNECT_TIMEOUT:g} s"
+        return f"no answer within {within:g} s"
     return str(error).removeprefix("nats: ") or type(error).__name__

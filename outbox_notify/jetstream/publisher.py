@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from outbox_notify.errors import NatsUnreachable, OutboxError
+from outbox_notify.errors import OutboxError
 from outbox_notify.jetstream.answers import read_answer
-from outbox_notify.jetstream.client import close_nats, connect_nats, write_frames
+from outbox_notify.jetstream.client import write_frames
 from outbox_notify.jetstream.frames import Framer
-from outbox_notify.jetstream.streams import ensure_stream
+from outbox_notify.jetstream.session import open_session
 from outbox_notify.relay.batches import LEASE_RAN_OUT
 from outbox_notify.relay.outcomes import Outcome, Published, Released, Rested
 from outbox_notify.relay.retry import Backoff
@@ -20,18 +20,17 @@ from outbox_notify.relay.retry import Backoff
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from nats.aio.client import Client
     from nats.aio.msg import Msg
 
     from outbox_notify.config.settings import Settings
     from outbox_notify.jetstream.frames import Framed
     from outbox_notify.jetstream.messages import Encoder
+    from outbox_notify.jetstream.session import Session
     from outbox_notify.relay.batches import Ticket
     from outbox_notify.relay.ports import Report
 
 _FIRST_WAIT = 0.1
 _LONGEST_WAIT = 2.0
-_STREAM_TIMEOUT = 10.0
 _PERMISSION = re.compile(r'permissions violation for publish to "([^"]+)"', re.IGNORECASE)
 _NO_ANSWER = "no answer from JetStream in time"
 
@@ -60,10 +59,8 @@ class Publisher:
         self._framer = Framer(encoder, on_outcome)
         self._on_outcome = on_outcome
         self._report = report
-        self._client: Client | None = None
-        self._streams: set[str] = set()
+        self._session: Session | None = None
         self._met_stranger = False
-        self._inbox = ""
         self._pending: dict[int, Ticket] = {}
         self._last_answer = 0.0
         self._ready = anyio.Event()
@@ -76,16 +73,16 @@ class Publisher:
         backoff = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
         while True:
             try:
-                client = await self._connected()
+                session = await self._connected()
             except OutboxError as error:
                 self._begin_outage(str(error))
                 await anyio.sleep(backoff.next())
                 continue
             backoff.reset()
             try:
-                await self._serve(client)
+                await self._serve(session)
             finally:
-                await close_nats(client)
+                await session.close()
 
     async def wait_ready(self) -> None:
         """Wait until events can be published."""
@@ -94,41 +91,41 @@ class Publisher:
     @property
     def ready(self) -> bool:
         """Whether events can be published."""
-        return self._client is not None
+        return self._session is not None
 
     async def send(self, tickets: Iterable[Ticket]) -> None:
         """Write events to the connection, in the order given and as fast as the server takes them.
 
         Their outcomes are reported later, or at once when there is no connection any more.
         """
-        client, left = self._client, iter(tickets)
+        session, left = self._session, iter(tickets)
         try:
-            if client is not None and not client.is_closed:
-                await self._write(client, left)
+            if session is not None and session.client.alive:
+                await self._write(session, left)
         except Exception as error:  # noqa: BLE001  # whatever the library raises, this client is not to be trusted any more
-            if self._client is client:
+            if self._session is session:
                 self._complaint = f"the client failed: {type(error).__name__}"
                 self._lost.set()
         for ticket in left:
             self._on_outcome(ticket, Released("not connected to NATS"))
 
-    async def _write(self, client: Client, tickets: Iterator[Ticket]) -> None:
+    async def _write(self, session: Session, tickets: Iterator[Ticket]) -> None:
         """Write events, until there are no more or the connection is another one."""
-        for piece in self._framer.pieces(tickets, self._inbox, client.max_payload):
-            await self._write_piece(client, piece)
-            if self._client is not client:
+        for piece in self._framer.pieces(tickets, session.inbox, session.client.max_payload):
+            await self._write_piece(session, piece)
+            if self._session is not session:
                 return
 
-    async def _write_piece(self, client: Client, piece: list[Framed]) -> None:
+    async def _write_piece(self, session: Session, piece: list[Framed]) -> None:
         """Write what is still leased. Between the last look at the clock and the socket nothing else is done."""
         now = time.monotonic()
         if late := [framed.ticket for framed in piece if now >= framed.ticket.batch.expires_at]:
             for ticket in late:
                 self._on_outcome(ticket, Released(LEASE_RAN_OUT))
-            await self._write_piece(client, [framed for framed in piece if framed.ticket not in late])
+            await self._write_piece(session, [framed for framed in piece if framed.ticket not in late])
         elif piece:
             self._pending.update((framed.number, framed.ticket) for framed in piece)
-            await write_frames(client, [framed.frame for framed in piece])
+            await write_frames(session.client, [framed.frame for framed in piece])
 
     def give_up(self, tickets: Iterable[Ticket], sent_at: float) -> None:
         """Report events whose time is over.
@@ -155,42 +152,26 @@ class Publisher:
             self._complaint = _NO_ANSWER
             self._lost.set()
 
-    async def _connected(self) -> Client:
-        client = await connect_nats(self._settings, self._on_error, self._on_closed)
-        try:
-            await self._learn_streams(client)
-            self._inbox = f"{client.new_inbox()}."
-            await client.subscribe(f"{self._inbox}*", cb=self._on_answer)
-        except BaseException:
-            await close_nats(client)
-            raise
-        return client
+    async def _connected(self) -> Session:
+        return await open_session(self._settings, self._on_error, self._on_closed, self._on_answer)
 
-    async def _learn_streams(self, client: Client) -> None:
-        """Look which streams take our subjects: only their acks count."""
-        streams: set[str] = set()
-        with anyio.move_on_after(_STREAM_TIMEOUT):
-            streams = await ensure_stream(client, self._settings.stream, self._settings.subject_prefix)
-        if not streams:
-            raise NatsUnreachable("JetStream does not answer")
-        self._streams, self._met_stranger = streams, False
-
-    async def _serve(self, client: Client) -> None:
+    async def _serve(self, session: Session) -> None:
         self._lost = anyio.Event()
-        self._client = client
+        self._session = session
         self._ready.set()
         self._report("outage.ended" if self.outage else "nats.connected", component="nats", after=self.outage)
         self.outage = None
         try:
-            while not (self._lost.is_set() or client.is_closed):
+            while not self._lost.is_set() and session.client.alive:
                 with anyio.move_on_after(1.0):
                     await self._lost.wait()
                 if self._met_stranger and not self._lost.is_set():
-                    await self._learn_streams(client)
+                    self._met_stranger = False
+                    await session.learn_streams()
         except OutboxError as error:
             self._complaint = str(error)
         finally:
-            self._client = None
+            self._session = None
             self._ready = anyio.Event()
             reason = self._complaint or "connection to NATS lost"
             lost, self._pending = list(self._pending.values()), {}
@@ -206,13 +187,16 @@ class Publisher:
 
     async def _on_answer(self, msg: Msg) -> None:
         self._last_answer = time.monotonic()
-        ticket = self._pending.pop(int(msg.subject[len(self._inbox) :]), None)
+        number = msg.subject.rpartition(".")[2]
+        # Whoever knows the inbox may write to it whatever they like.
+        ticket = self._pending.pop(int(number), None) if number.isdecimal() else None
         if ticket is not None:
             self._on_outcome(ticket, self._outcome(msg, ticket.event.route))
 
     def _outcome(self, msg: Msg, route: str) -> Outcome:
         outcome = read_answer(msg.headers, msg.data, route)
-        if isinstance(outcome, Published) and outcome.stream not in self._streams:
+        ours = self._session.streams if self._session is not None else set()
+        if isinstance(outcome, Published) and outcome.stream not in ours:
             # Perhaps a stream that somebody has made since we looked.
             self._met_stranger = True
             return Rested(

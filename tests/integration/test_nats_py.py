@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from nats.aio.client import Client
 from nats.aio.transport import TcpTransport, WebSocketTransport
 from nats.js.manager import JetStreamManager
 
 from outbox_notify.config.settings import Settings
+from outbox_notify.errors import NatsUnreachable
 from outbox_notify.jetstream.client import close_nats, connect_nats, write_frames
 from outbox_notify.jetstream.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from nats.aio.client import Client
+    from outbox_notify.jetstream.guarded import GuardedClient
 
 pytestmark = pytest.mark.anyio
 
@@ -29,43 +31,53 @@ INFO = {"server_id": "x", "version": "2.14.0", "headers": True, "max_payload": 1
 
 
 class Wire:
-    """A server that takes everything, and keeps it."""
+    """A server that takes everything, and keeps it.
 
-    def __init__(self) -> None:
+    Args:
+        before_pong: what it says before each PONG.
+    """
+
+    def __init__(self, before_pong: bytes = b"") -> None:
+        self._pong = before_pong + b"PONG\r\n"
+        self._writer: asyncio.StreamWriter | None = None
         self.received = b""
         self.reading = asyncio.Event()
         self.reading.set()
         self.ended = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
         writer.write(f"INFO {json.dumps(INFO)}\r\n".encode())
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(65536):
                 self.received += data
                 if data.endswith(b"PING\r\n"):
                     self.received = b""
-                    writer.write(b"PONG\r\n")
+                    writer.write(self._pong)
                 await self.reading.wait()
         writer.close()
         self.ended.set()
 
+    def say(self, text: bytes) -> None:
+        """Send something that nobody has asked for."""
+        assert self._writer is not None
+        self._writer.write(text)
+
 
 @asynccontextmanager
-async def connected_to_wire() -> AsyncIterator[tuple[Client, Wire]]:
-    wire = Wire()
-    server = await asyncio.start_server(wire.serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    client = await connect_nats(Settings(nats_url=f"nats://127.0.0.1:{port}"), _ignore, _closed)
-    try:
-        yield client, wire
-    finally:
-        with anyio.fail_after(2):
-            await close_nats(client)
-        wire.reading.set()
-        with anyio.fail_after(5):
-            await wire.ended.wait()
-        server.close()
-        await server.wait_closed()
+async def connected_to_wire(wire: Wire | None = None) -> AsyncIterator[tuple[GuardedClient, Wire]]:
+    wire = wire or Wire()
+    async with await asyncio.start_server(wire.serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        client = await connect_nats(Settings(nats_url=f"nats://127.0.0.1:{port}"), _ignore, _closed)
+        try:
+            yield client, wire
+        finally:
+            with anyio.fail_after(2):
+                await close_nats(client)
+            wire.reading.set()
+            with anyio.fail_after(5):
+                await wire.ended.wait()
 
 
 async def _ignore(_error: Exception) -> None:
@@ -89,6 +101,38 @@ def test_private_functions_are_still_what_they_were(
 ) -> None:
     assert list(inspect.signature(function).parameters) == signature
     assert inspect.iscoroutinefunction(function)
+
+
+def test_who_we_are_is_said_by_a_function_of_its_own_that_does_nothing_else() -> None:
+    assert list(inspect.signature(Client._connect_command).parameters) == ["self"]
+    assert not inspect.iscoroutinefunction(Client._connect_command)
+
+
+async def test_connected_client_shows_its_socket() -> None:
+    async with connected_to_wire() as (client, _):
+        transport: Any = client._transport
+        assert transport._io_writer.get_extra_info("socket") is not None
+        assert not client._encrypted
+
+
+async def test_client_whose_reader_has_ended_is_not_alive_though_it_calls_itself_connected(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with connected_to_wire() as (client, wire):
+        before = client.alive
+        wire.say(b"INFO {this is not JSON}\r\n")
+        reading: Any = client._reading_task
+        with anyio.fail_after(5):
+            await reading
+        assert (before, client.alive, client.is_connected) == (True, False, True)
+    assert "encountered error" in caplog.text
+
+
+async def test_handshake_that_does_not_end_with_a_pong_is_no_connection() -> None:
+    # So a server does when the client stands still for two seconds between CONNECT and PING.
+    with pytest.raises(NatsUnreachable, match="did not complete the handshake"):
+        async with connected_to_wire(Wire(before_pong=b"PING\r\n")):
+            pass
 
 
 async def test_what_the_client_has_buffered_goes_out_before_frames() -> None:

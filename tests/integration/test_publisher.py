@@ -165,39 +165,37 @@ async def test_stream_that_is_made_later_is_learnt_without_a_new_connection(
 ) -> None:
     await in_thread(create_good_stream, nats_server)
     async with desk_at(nats_server.url) as desk:
-        client = desk.publisher._client
+        client = desk.client
         await in_thread(lambda: create_stream(nats_server.url, "events.acme.later", name="LATER"))
         assert kinds(await desk.publish(ticket("later"))) == {Rested}
-        await desk.until(lambda: "LATER" in desk.publisher._streams, "the new stream")
+        await desk.until(lambda: "LATER" in desk.streams, "the new stream")
         assert kinds(await desk.publish(ticket("later"))) == {Published}
-        assert desk.publisher._client is client
+        assert desk.client is client
 
 
 async def test_t29_what_the_server_would_hang_up_over_fails_and_the_client_lives_on(
     nats_server: EmbeddedNats,
 ) -> None:
     async with desk_at(nats_server.url) as desk:
-        client = desk.publisher._client
-        assert client is not None
+        client = desk.client
         poison = ticket(body=b"x" * (client.max_payload - 10))
         good = [ticket() for _ in range(100)]
         failed, *published = await desk.publish(poison, *good)
         assert isinstance(failed, Failed)
         assert f"the server takes {client.max_payload}" in failed.reason
         assert kinds(published) == {Published}
-        assert desk.publisher._client is client
+        assert desk.client is client
         assert not client.is_closed
 
 
 async def test_message_of_exactly_the_limit_is_taken_by_the_server(nats_server: EmbeddedNats) -> None:
     async with desk_at(nats_server.url) as desk:
-        client = desk.publisher._client
-        assert client is not None
+        client = desk.client
         head = len(desk.publisher._framer._encoder.encode(ticket().event, client.max_payload).head)
         fits = ticket(body=b"x" * (client.max_payload - head))
         one_over = ticket(body=b"x" * (client.max_payload - head + 1))
         assert [type(one) for one in await desk.publish(fits, one_over)] == [Published, Failed]
-        assert desk.publisher._client is client
+        assert desk.client is client
 
 
 PERMISSIONS = """
@@ -224,7 +222,7 @@ async def test_what_a_killed_server_did_not_answer_is_released_and_a_new_client_
     nats_server: EmbeddedNats,
 ) -> None:
     async with desk_at(nats_server.url) as desk:
-        client = desk.publisher._client
+        client = desk.client
         nats_server.freeze()
         sent = [ticket() for _ in range(100)]
         await desk.publisher.send(sent)
@@ -235,7 +233,7 @@ async def test_what_a_killed_server_did_not_answer_is_released_and_a_new_client_
         assert await desk.publish(ticket()) == [Released("not connected to NATS")]
         nats_server.start()
         await desk.ready()
-        assert desk.publisher._client is not client
+        assert desk.client is not client
         assert kinds(await desk.publish(*[ticket(event_id=one.event.event_id) for one in sent])) == {
             Published
         }
@@ -270,7 +268,7 @@ async def test_t34_frozen_server_holds_nobody_up_and_a_new_client_takes_over(
     nats_server: EmbeddedNats,
 ) -> None:
     async with desk_at(nats_server.url) as desk:
-        client = desk.publisher._client
+        client = desk.client
         nats_server.freeze()
         sent, started = [ticket(body=b"x" * 900_000) for _ in range(20)], time.monotonic()
         async with anyio.create_task_group() as tasks:
@@ -284,7 +282,7 @@ async def test_t34_frozen_server_holds_nobody_up_and_a_new_client_takes_over(
             await desk.until(lambda: desk.publisher.outage is not None, "the outage", within=2)
         nats_server.thaw()
         await desk.ready()
-        assert desk.publisher._client is not client
+        assert desk.client is not client
         assert kinds(await desk.publish(ticket())) == {Published}
         assert all(len(desk.outcomes[one]) == 1 for one in sent)
 

@@ -19,6 +19,8 @@ from outbox_notify.relay.claims import ClaimedEvent
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from outbox_notify.jetstream.guarded import GuardedClient
+    from outbox_notify.jetstream.session import Session
     from outbox_notify.relay.outcomes import Outcome
 
 _TIMEOUT = 20.0
@@ -52,6 +54,22 @@ class Desk:
 
     def report(self, event: str, /, **facts: object) -> None:
         self.reports.append((event, facts))
+
+    @property
+    def client(self) -> GuardedClient:
+        """The client of the connection that there is."""
+        return self._session.client
+
+    @property
+    def streams(self) -> set[str]:
+        """The streams whose acks count."""
+        return self._session.streams
+
+    @property
+    def _session(self) -> Session:
+        session = self.publisher._session
+        assert session is not None, f"not connected: {self.publisher.outage}"
+        return session
 
     async def ready(self) -> None:
         """Return once events can be published."""
