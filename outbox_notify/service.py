@@ -46,7 +46,9 @@ class _Parts:
     relay: Relay
 
     @classmethod
-    def made_for(cls, settings: Settings, report: Report, *, draining: bool) -> Self:
+    def made_for(
+        cls, settings: Settings, report: Report, renewed: Callable[[Settings], Settings], *, draining: bool
+    ) -> Self:
         random = SystemRandom()
 
         def retry_in(attempt: int) -> float:
@@ -57,7 +59,8 @@ class _Parts:
 
         storage = Storage(settings, retry_in)
         listener = Listener(settings, random, report)
-        publisher = Publisher(settings, Encoder(settings.subject_prefix, settings.ce_source), resolve, report)
+        encoder = Encoder(settings.subject_prefix, settings.ce_source)
+        publisher = Publisher(settings, encoder, resolve, report, renewed)
         claimer = Claimer(
             storage,
             listener,
@@ -89,10 +92,20 @@ class _Parts:
         return cls(storage, listener, publisher, sweeper, relay)
 
 
-async def run_relay(settings: Settings, *, drain: bool = False) -> None:
+async def run_relay(
+    settings: Settings,
+    *,
+    drain: bool = False,
+    renewed: Callable[[Settings], Settings] = lambda settings: settings,
+) -> None:
     """Run a relay until it is told to stop, or, when draining, until nothing is due any more.
 
     The first SIGTERM or SIGINT stops claiming and settles what is in hand; a second gives it back at once.
+
+    Args:
+        settings: all of them.
+        drain: whether to end when nothing is due.
+        renewed: returns settings with credentials for NATS as they stand now.
 
     Raises:
         Unreachable: draining made no progress for the shutdown timeout.
@@ -100,7 +113,7 @@ async def run_relay(settings: Settings, *, drain: bool = False) -> None:
         NotPermitted: the role lacks a right.
     """
     report = Narrator(get_logger())
-    parts = _Parts.made_for(settings, report, draining=drain)
+    parts = _Parts.made_for(settings, report, renewed, draining=drain)
     systemd = Systemd.from_environment()
     async with parts.storage.opened(), anyio.create_task_group() as tasks:
         at_once = anyio.CancelScope()

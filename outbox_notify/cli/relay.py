@@ -14,6 +14,8 @@ import click
 from outbox_notify.cli.options import setting_options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from outbox_notify.config.load import Loaded
     from outbox_notify.config.settings import Settings
 
@@ -40,12 +42,13 @@ def command(ctx: click.Context, /, *, drain: bool, embedded: bool, **flags: str 
     loaded = ctx.obj.loaded(**flags)
     if not embedded:
         loaded.settings.require_database_url()
-    _run(loaded, drain=drain, embedded=embedded)
+    _run(loaded, lambda: ctx.obj.loaded(**flags).settings, drain=drain, embedded=embedded)
 
 
-def _run(loaded: Loaded, *, drain: bool, embedded: bool) -> None:
+def _run(loaded: Loaded, load_again: Callable[[], Settings], *, drain: bool, embedded: bool) -> None:
     import anyio
 
+    from outbox_notify.config.load import with_fresh_logins
     from outbox_notify.observability.logs import get_logger, setup_logging
     from outbox_notify.service import run_relay
 
@@ -54,7 +57,9 @@ def _run(loaded: Loaded, *, drain: bool, embedded: bool) -> None:
         get_logger().warning("config.warning", text=warning)
     with ExitStack() as servers:
         settings = _with_embedded_servers(loaded.settings, servers) if embedded else loaded.settings
-        anyio.run(partial(run_relay, settings, drain=drain))
+        # The embedded NATS knows no users, whatever the settings say.
+        renewed = partial(with_fresh_logins, load=(lambda: settings) if embedded else load_again)
+        anyio.run(partial(run_relay, settings, drain=drain, renewed=renewed))
 
 
 def _with_embedded_servers(settings: Settings, servers: ExitStack) -> Settings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from outbox_notify.config.rules import conflicts
@@ -18,10 +19,13 @@ from outbox_notify.config.sources import (
 from outbox_notify.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-__all__ = ["Loaded", "Settings", "load_settings"]
+__all__ = ["Loaded", "Settings", "load_settings", "with_fresh_logins"]
+
+# The others are paths: what stands there is read for each connection anyway.
+_LOGINS = ("nats_user", "nats_password", "nats_token", "nats_nkey_seed")
 
 
 class Loaded(NamedTuple):
@@ -61,6 +65,20 @@ def load_settings(
         raise ConfigError(problems)
     sources = {name: given[name].source if name in given else "default" for name in declarations()}
     return Loaded(settings, sources, [f"{stranger}; ignored" for stranger in strangers(environ)])
+
+
+def with_fresh_logins(settings: Settings, load: Callable[[], Settings]) -> Settings:
+    """Return settings with who we are to NATS as it is written now: files of secrets may have changed.
+
+    Args:
+        settings: everything else stays as it is here.
+        load: reads all settings again.
+
+    Raises:
+        ConfigError: what is written now is not right.
+    """
+    now = load()
+    return replace(settings, **{name: getattr(now, name) for name in _LOGINS})
 
 
 def _read(given: Layer, problems: list[str]) -> tuple[Settings, set[str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from outbox_notify.errors import OutboxError
+from outbox_notify.errors import ConfigError, OutboxError
 from outbox_notify.jetstream.answers import read_answer
 from outbox_notify.jetstream.client import write_frames
 from outbox_notify.jetstream.frames import Framer
@@ -46,6 +46,7 @@ class Publisher:
         encoder: builds messages.
         on_outcome: called with each event and what became of it, from the task that reads the connection.
         report: takes notes of what happens to the connection, for logs and metrics.
+        renewed: returns settings with credentials as they stand now; asked before each connection.
     """
 
     def __init__(
@@ -54,8 +55,10 @@ class Publisher:
         encoder: Encoder,
         on_outcome: Callable[[Ticket, Outcome], None],
         report: Report,
+        renewed: Callable[[Settings], Settings] = lambda settings: settings,
     ) -> None:
         self._settings = settings
+        self._renewed = renewed
         self._framer = Framer(encoder, on_outcome)
         self._on_outcome = on_outcome
         self._report = report
@@ -153,6 +156,11 @@ class Publisher:
             self._lost.set()
 
     async def _connected(self) -> Session:
+        try:
+            self._settings = self._renewed(self._settings)
+        except ConfigError as error:
+            # Perhaps a file is just being replaced; what was known may still do.
+            self._report("credentials.kept", reason=str(error))
         return await open_session(self._settings, self._on_error, self._on_closed, self._on_answer)
 
     async def _serve(self, session: Session) -> None:

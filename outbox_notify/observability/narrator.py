@@ -28,6 +28,7 @@ LEVELS = {
     "outage.started": "warning",
     "outage.ended": "info",
     "nats.connected": "info",
+    "credentials.kept": "warning",
     "wake.ready": "info",
     "wake.lost": "warning",
     "server.changed": "info",

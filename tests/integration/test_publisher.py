@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from outbox_notify.embedded import EmbeddedNats
+from outbox_notify.errors import ConfigError
 from outbox_notify.relay.outcomes import Failed, Outcome, Published, Released, Rested
 from tests.support.publishing import Desk, publishing, ticket
 from tests.support.stream import connected, create_stream, listen, read_stream
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from nats.aio.msg import Msg
 
+    from outbox_notify.config.settings import Settings
     from outbox_notify.relay.batches import Ticket
 
 pytestmark = pytest.mark.anyio
@@ -306,6 +308,22 @@ async def test_password_that_is_changed_under_way_is_an_outage_and_not_the_end()
             server.reload(PERMISSIONS % ("one-two", "", ""))
             await desk.ready()
             assert kinds(await desk.publish(ticket())) == {Published}
+
+
+async def test_credentials_that_cannot_be_read_again_are_used_as_they_were() -> None:
+    def gone(_settings: object) -> Settings:
+        raise ConfigError("OUTBOX_NATS_PASSWORD_FILE: cannot read /run/secret: No such file or directory")
+
+    with EmbeddedNats(config=PERMISSIONS % ("one-two", "", "")) as server:
+        async with desk_at(server.url, **LOGIN) as desk:
+            desk.publisher._renewed = gone
+            await in_thread(server.kill)
+            await desk.until(lambda: not desk.publisher.ready, "the outage")
+            server.start()
+            await desk.ready()
+            assert kinds(await desk.publish(ticket())) == {Published}
+            kept = [facts["reason"] for name, facts in desk.reports if name == "credentials.kept"]
+            assert "cannot read" in str(kept[0])
 
 
 async def test_user_who_may_not_hear_acks_is_told_so() -> None:
