@@ -21,6 +21,7 @@ LEVELS = {
     "relay.stopping": "info",
     "relay.stopped": "info",
     "batch.published": "debug",
+    "publish.duplicate": "info",
     "publish.retry": "warning",
     "event.failed": "error",
     "route.resting": "warning",
@@ -72,6 +73,9 @@ class Narrator:
         counts: Counter[type[Outcome]] = Counter(type(outcome) for outcome in outcomes.values())
         if counts[Published]:
             self._line("batch.published", events=counts[Published])
+        # The stream held them already: an ack or a mark was lost, here or in a relay before.
+        if known := sum(isinstance(outcome, Published) and outcome.duplicate for outcome in outcomes.values()):
+            self._line("publish.duplicate", events=known)
         given_back = counts[Released] + counts[Rested]
         if given_back:
             reasons = Counter(

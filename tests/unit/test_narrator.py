@@ -102,6 +102,14 @@ def test_settled_batch_says_how_many_were_published(log: Log) -> None:
     assert log.lines == [("debug", {"event": "batch.published", "events": 2})]
 
 
+def test_events_that_the_stream_held_already_are_counted_and_said_aloud(log: Log) -> None:
+    log.settle(
+        Published("OUTBOX", 1, duplicate=True), Published("OUTBOX", 2), Published("OUTBOX", 1, duplicate=True)
+    )
+    assert ("debug", {"event": "batch.published", "events": 3}) in log.lines
+    assert ("info", {"event": "publish.duplicate", "events": 2}) in log.lines
+
+
 def test_events_that_were_given_back_are_one_line_with_the_most_common_reason(log: Log) -> None:
     log.settle(Released("away"), Rested("a.b", "full"), Rested("a.b", "full"))
     assert log.lines == [("info", {"event": "events.released", "events": 3, "reason": "full"})]
