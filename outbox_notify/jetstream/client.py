@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 import anyio
 
 from outbox_notify.errors import ConfigError, NatsUnreachable
+from outbox_notify.jetstream.addresses import Addresses
 from outbox_notify.jetstream.guarded import GuardedClient
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ async def connect_nats(
     settings: Settings,
     on_error: Callable[[Exception], Awaitable[None]],
     on_closed: Callable[[], Awaitable[None]],
+    addresses: Addresses | None = None,
 ) -> GuardedClient:
     """Return a connected client that never reconnects by itself.
 
@@ -39,6 +41,7 @@ async def connect_nats(
         settings: servers, credentials, TLS, relay id.
         on_error: called with what the server or the library complains about.
         on_closed: called when the connection has ended, for whatever reason.
+        addresses: where to go on; without them, the servers of the settings are tried from the first on.
 
     Raises:
         NatsUnreachable: no server took the connection within `CONNECT_TIMEOUT` seconds; says why.
@@ -46,15 +49,15 @@ async def connect_nats(
     """
     options = _options(settings)
     reasons: list[str] = []
-    for server in settings.nats_url.split(","):
+    for server in (addresses or Addresses()).in_turn(settings.nats_url):
         client = GuardedClient()
         try:
             with anyio.fail_after(CONNECT_TIMEOUT):
                 await client.connect(
-                    servers=[server.strip()],
+                    servers=[server],
                     error_cb=on_error,
                     closed_cb=on_closed,
-                    **_login(settings, server.strip()),
+                    **_login(settings, server),
                     **options,
                 )
         except Exception as error:  # noqa: BLE001  # whatever the library raises here means: not connected
@@ -104,6 +107,8 @@ def _options(settings: Settings) -> dict[str, Any]:
         "name": settings.relay_id,
         "allow_reconnect": False,
         "max_reconnect_attempts": 1,
+        # It tries a server that refuses once more, two seconds later, while another one could be asked.
+        "reconnect_time_wait": 0,
         "connect_timeout": CONNECT_TIMEOUT,
         "ping_interval": _PING_INTERVAL,
         "max_outstanding_pings": _PINGS_OUTSTANDING,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nats.aio.msg import Msg
 
     from outbox_notify.config.settings import Settings
+    from outbox_notify.jetstream.addresses import Addresses
     from outbox_notify.jetstream.guarded import GuardedClient
 
 # For each step after the connection is made; a cluster may be electing leaders meanwhile.
@@ -67,16 +68,17 @@ class Session:
 
 async def open_session(
     settings: Settings,
+    addresses: Addresses,
     on_error: Callable[[Exception], Awaitable[None]],
     on_closed: Callable[[], Awaitable[None]],
     on_answer: Callable[[Msg], Awaitable[None]],
 ) -> Session:
-    """Connect, look for the streams and listen.
+    """Connect to the next server, look for the streams and listen.
 
     Raises:
         OutboxError: one of it did not succeed; nothing is left open.
     """
-    session = Session(await connect_nats(settings, on_error, on_closed), settings)
+    session = Session(await connect_nats(settings, on_error, on_closed, addresses), settings)
     try:
         await session.learn_streams()
         await session.hear(on_answer)

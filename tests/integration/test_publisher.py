@@ -289,6 +289,25 @@ async def test_t34_frozen_server_holds_nobody_up_and_a_new_client_takes_over(
         assert all(len(desk.outcomes[one]) == 1 for one in sent)
 
 
+@pytest.mark.parametrize("how", ["kill", "freeze"])
+async def test_next_server_is_asked_when_one_is_gone(nats_server: EmbeddedNats, how: str) -> None:
+    with EmbeddedNats() as second:
+        async with publishing(f"{nats_server.url},{second.url}") as desk:
+            await desk.ready()
+            getattr(nats_server, how)()
+            began = time.monotonic()
+            if how == "freeze":
+                lost = ticket()
+                await desk.publisher.send([lost])
+                desk.publisher.give_up([lost], time.monotonic())
+            await desk.until(
+                lambda: [name for name, _ in desk.reports].count("outage.ended") == 2, "the second"
+            )
+            # Neither the two seconds of nats-py for a server that refuses, nor our five for one that says nothing.
+            assert time.monotonic() - began < 1.9
+            assert await desk.publish(ticket()) == [Published("OUTBOX", 1, duplicate=False)]
+
+
 async def test_wrong_password_is_an_outage_that_ends_when_the_server_is_given_the_right_one() -> None:
     with EmbeddedNats(config=PERMISSIONS % ("another", "", "")) as server:
         async with publishing(server.url, **LOGIN) as desk:
