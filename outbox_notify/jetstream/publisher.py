@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-<<<<<<< HEAD
 from outbox_notify.errors import ConfigError, OutboxError
-=======
-from outbox_notify.errors import OutboxError
-from outbox_notify.jetstream.addresses import Addresses
->>>>>>> 22163b0 (wip2)
 from outbox_notify.jetstream.addresses import Addresses
 from outbox_notify.jetstream.answers import read_answer
 from outbox_notify.jetstream.client import write_frames
@@ -64,12 +59,8 @@ class Publisher:
         renewed: Callable[[Settings], Settings] = lambda settings: settings,
     ) -> None:
         self._settings = settings
-<<<<<<< HEAD
         self._renewed = renewed
         self._addresses = Addresses()
-=======
-        self._addresses = Addresses(settings.nats_url)
->>>>>>> 22163b0 (wip2)
         self._framer = Framer(encoder, on_outcome)
         self._on_outcome = on_outcome
         self._report = report
@@ -167,7 +158,6 @@ class Publisher:
             self._lost.set()
 
     async def _connected(self) -> Session:
-<<<<<<< HEAD
         try:
             self._settings = self._renewed(self._settings)
         except ConfigError as error:
@@ -176,11 +166,6 @@ class Publisher:
         return await open_session(
             self._settings, self._addresses, self._on_error, self._on_closed, self._on_answer
         )
-=======
-        return await open_session(
-            self._settings, self._addresses, self._on_error, self._on_closed, self._on_answer
-        )
->>>>>>> 22163b0 (wip2)
 
     async def _serve(self, session: Session) -> None:
         self._lost = anyio.Event()
