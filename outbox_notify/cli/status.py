@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from outbox_notify.config.load import Settings
     from outbox_notify.errors import DatabaseUnreachable
-    from outbox_notify.operations.status import Status
+    from outbox_notify.operations.status import Returned, Status
 
 _EVERY = "2s"
 
@@ -39,7 +39,7 @@ _EVERY = "2s"
 )
 @click.pass_context
 def command(ctx: click.Context, /, *, as_json: bool, watch: float | None) -> None:
-    """Show the backlog, its age, the relays at work and what has failed."""
+    """Show the backlog, its age, why events came back, the relays at work and what has failed."""
     from outbox_notify.operations.status import read_status
     from outbox_notify.postgres.database import connect
 
@@ -105,6 +105,7 @@ def _document(status: Status) -> dict[str, Any]:
         "retrying": status.counts.retrying,
         "oldest_pending_age_seconds": round(status.counts.oldest_pending_age_seconds, 3),
         "relays": [asdict(share) for share in status.relays],
+        "returned": [asdict(returned) for returned in status.returned],
         "table": asdict(status.table),
     }
 
@@ -137,9 +138,16 @@ def _text(look: Status | DatabaseUnreachable) -> str:
         ("in progress", counts.in_progress, ", ".join(_shares(look))),
         ("failed", counts.failed, "see outbox-notify failed list" if counts.failed else ""),
     ]
+    lines += [("came back", returned.events, _why(returned)) for returned in look.returned]
     return "\n".join(
         [*(f"{name:<11}  {count:>12,}  {note}".rstrip() for name, count, note in lines), *_about(look)]
     )
+
+
+def _why(returned: Returned) -> str:
+    """Say why events came back; the reason may be anybody's text."""
+    age = f"the oldest {returned.oldest_age_seconds:.1f} s old"
+    return f"{one_line(returned.route)}: {one_line(returned.reason)}; {age}"
 
 
 def _shares(status: Status) -> Iterator[str]:

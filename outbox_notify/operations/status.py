@@ -56,6 +56,22 @@ class RelayShare:
 
 
 @dataclass(frozen=True)
+class Returned:
+    """Events that came back for the same reason; what waits behind them is not counted.
+
+    Args:
+        route: their subject, without its prefix.
+        reason: in the words of who refused them.
+        oldest_age_seconds: since the oldest of them was written.
+    """
+
+    route: str
+    reason: str
+    events: int
+    oldest_age_seconds: float
+
+
+@dataclass(frozen=True)
 class Table:
     """The size of the outbox.
 
@@ -75,6 +91,7 @@ class Status:
     Args:
         schema_version: newest applied migration; None when the history is empty.
         latest_version: newest migration that this package knows.
+        returned: why events came back that wait now, the most frequent reasons first.
     """
 
     schema: str
@@ -83,6 +100,7 @@ class Status:
     server_version: str
     counts: Counts
     relays: Sequence[RelayShare]
+    returned: Sequence[Returned]
     table: Table
 
 
@@ -104,6 +122,7 @@ def read_status(conn: psycopg.Connection, schema: str, *, timeout: float = 10) -
         try:
             [counts] = _rows(conn, Counts, "status", schema)
             relays = _rows(conn, RelayShare, "status_relays", schema)
+            returned = _rows(conn, Returned, "status_returned", schema)
         except psycopg.errors.QueryCanceled as error:
             raise OutboxError(_TOO_SLOW.format(timeout=timeout, schema=schema)) from error
         [table] = _rows(conn, Table, "status_table", schema)
@@ -114,6 +133,7 @@ def read_status(conn: psycopg.Connection, schema: str, *, timeout: float = 10) -
         server_version=conn.info.parameter_status("server_version") or "",
         counts=counts,
         relays=relays,
+        returned=returned,
         table=table,
     )
 

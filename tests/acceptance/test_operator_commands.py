@@ -147,6 +147,19 @@ def test_status_counts_the_backlog(
     assert "see outbox-notify failed list" in text.stdout
 
 
+def test_status_says_why_events_came_back(
+    conn: psycopg.Connection, on: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    put(conn, last_error="maximum bytes\nexceeded \x1b[31m(10077)")
+    (returned,) = read_json(on("status", "--json"))["returned"]
+    assert (returned["route"], returned["events"]) == ("acme.stock.moved", 1)
+    assert returned["reason"] == "maximum bytes\nexceeded \x1b[31m(10077)"
+    assert returned["oldest_age_seconds"] >= 0
+    (line,) = [line for line in on("status").stdout.splitlines() if line.startswith("came back")]
+    assert "acme.stock.moved: maximum bytes\\nexceeded" in line
+    assert "\x1b" not in line
+
+
 def test_watch_prints_a_line_each_time_and_ends_well_on_ctrl_c(
     command_process: Callable[..., CommandProcess], database: str
 ) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -87,6 +88,43 @@ def test_relays_are_listed_with_what_they_hold(conn: psycopg.Connection) -> None
     assert (first.relay, first.in_progress, second.relay, second.in_progress) == ("relay-1", 2, "relay-2", 1)
     assert first.lease_left_seconds == pytest.approx(20, abs=5)
     assert second.lease_left_seconds < 0
+
+
+def test_reasons_of_what_came_back_are_told_by_route(conn: psycopg.Connection) -> None:
+    put(conn)
+    for number in range(3):
+        aggregate = {"aggregate_type": "item", "aggregate_id": str(number)} if number else {}
+        put(conn, last_error="maximum bytes exceeded (10077)", **aggregate)
+    put(conn, event_type="stock.counted", last_error="no stream takes the subject")
+    schedule(conn, put(conn, attempts=1, last_error="not today (19999)"), "1 hour")
+    put(conn, last_error="waits for event 7 of its aggregate", aggregate_type="item", aggregate_id="1")
+    put_failed(conn)
+    returned = read_status(conn, "public").returned
+    assert [(each.route, each.reason, each.events) for each in returned] == [
+        ("acme.stock.moved", "maximum bytes exceeded (10077)", 3),
+        ("acme.stock.counted", "no stream takes the subject", 1),
+        ("acme.stock.moved", "not today (19999)", 1),
+    ]
+    assert all(0 <= each.oldest_age_seconds < 60 for each in returned)
+
+
+def test_looking_for_reasons_is_bounded_whatever_waits(conn: psycopg.Connection) -> None:
+    conn.execute(
+        "INSERT INTO event_outbox (tenant_id, event_type, aggregate_type, aggregate_id, payload, available_at)"
+        " SELECT 'acme', 'stock.moved', 'item', n, '{}', CASE WHEN n % 2 = 0 THEN now() ELSE 'infinity' END"
+        " FROM generate_series(1, 40000) AS n"
+    )
+    conn.execute("VACUUM ANALYZE event_outbox")
+    with conn.transaction():
+        conn.execute(query("status_begin", "public"), {"timeout": "10s"})
+        explain = b"EXPLAIN (ANALYZE, FORMAT TEXT) " + query("status_returned", "public").as_bytes(conn)
+        plan = "\n".join(line for (line,) in conn.execute(explain))
+    assert "Seq Scan" not in plan
+    for index in ("due", "waiting", "returned"):
+        assert f"using event_outbox_{index} on" in plan
+    rows = [float(found) for found in re.findall(r"Index Scan.*actual .*rows=([\d.]+)", plan)]
+    assert len(rows) == 3
+    assert max(rows) <= 5000
 
 
 def test_counting_reads_indexes_only(conn: psycopg.Connection) -> None:
