@@ -49,7 +49,7 @@ def _drawn(table: OutboxTable) -> int:
     return int(table.conn.execute("SELECT last_value FROM event_outbox_id_seq").fetchall()[0][0])
 
 
-def test_an_insert_that_takes_long_after_its_id_was_drawn_keeps_its_order(
+def test_t22_an_insert_that_takes_long_after_its_id_was_drawn_keeps_its_order(
     database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
 ) -> None:
     relay_process(OUTBOX_SWEEP_INTERVAL="1h").wait_for_record("wake.ready")

@@ -1,0 +1,91 @@
+"""An event loop that stands still feeds no watchdog: systemd starts the relay again."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.faulty import Fault
+from tests.support.outbox import OutboxTable, fill
+from tests.support.processes import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import psycopg
+
+    from tests.support.command import CommandProcess
+
+# WatchdogSec, and for how long the loop is blocked: systemd would have killed it by then.
+WATCHDOG, BLOCKED = 1.0, 2.5
+
+
+class Manager:
+    """Hears what a service tells systemd, with the time of each message.
+
+    Args:
+        path: of its socket.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.heard: list[tuple[float, str]] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._thread = threading.Thread(target=self._hear, daemon=True)
+        self._thread.start()
+
+    def pings(self) -> list[float]:
+        """Return when the watchdog was fed."""
+        return [when for when, text in self.heard if "WATCHDOG=1" in text]
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join(5)
+        self._socket.close()
+
+    def _hear(self) -> None:
+        while text := self._socket.recv(4096):
+            self.heard.append((time.monotonic(), text.decode()))
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    manager = Manager(tmp_path / "notify")
+    yield manager
+    manager.close()
+
+
+def test_t51_a_blocked_loop_stops_feeding_the_watchdog(
+    conn: psycopg.Connection,
+    manager: Manager,
+    faulty_relay: Callable[..., CommandProcess],
+    measured: Callable[..., None],
+) -> None:
+    relay = faulty_relay(
+        Fault("after_claim", "block", seconds=BLOCKED),
+        NOTIFY_SOCKET=str(manager.path),
+        WATCHDOG_USEC=str(int(WATCHDOG * 1_000_000)),
+    )
+    relay.wait_for_record("wake.ready")
+    wait_for(lambda: len(manager.pings()) >= 3, 10, "the watchdog to be fed")
+    fill(conn, 10)
+    relay.wait_for_record("fault")
+    blocked_at = time.monotonic()
+    OutboxTable(conn).wait_until_settled(10)
+    going_on = time.monotonic()
+    pings = manager.pings()
+    while_blocked = [when for when in pings if blocked_at + 0.1 < when < going_on - 1]
+    silences = [later - earlier for earlier, later in pairwise(pings)]
+    measured(longest=max(silences), shortest=min(silences), pings=len(pings))
+    assert while_blocked == []
+    assert max(silences) > WATCHDOG
+    # It was fed in time before that: the silence is what the block made.
+    assert min(silences) < WATCHDOG
