@@ -140,6 +140,32 @@ async def test_event_waits_while_an_earlier_one_of_its_aggregate_is_in_another_r
     assert await desk.taken(foreign=[], **seen) == [held]
 
 
+async def test_every_event_behind_one_in_another_relays_hands_waits(desk: Desk, other: Desk) -> None:
+    put(desk.conn, **of(1))
+    await other.take()
+    held = [put(desk.conn, **of(1)) for _ in range(3)]
+    claim = await desk.claim()
+    assert (claim.claimed, [row.first for row in claim.scan.passed]) == (0, held[:1])
+
+
+async def test_every_event_behind_one_that_came_back_waits(desk: Desk) -> None:
+    retried = put(desk.conn, **of(1))
+    await desk.settle(Retry("no"))
+    for _ in range(3):
+        put(desk.conn, **of(1))
+    assert await desk.taken() == []
+    desk.change(retried, available_at="created_at + interval '1 us'")
+    assert await desk.taken() == [retried, retried + 1, retried + 2, retried + 3]
+
+
+async def test_events_are_read_in_write_order_wherever_their_rows_lie(desk: Desk) -> None:
+    ids = [put(desk.conn) for _ in range(20)]
+    # An update puts a row at the end of the table.
+    for row_id in reversed(ids[::2]):
+        desk.change(row_id, claims="0")
+    assert await desk.taken() == ids
+
+
 async def test_own_events_in_hand_do_not_hold(desk: Desk) -> None:
     put(desk.conn, **of(1))
     token, _ = await desk.take()

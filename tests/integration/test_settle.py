@@ -12,6 +12,9 @@ from tests.support.events import age, put
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from uuid import UUID
+
+    from outbox_notify.relay.claims import ClaimedEvent
 
 pytestmark = [
     pytest.mark.anyio,
@@ -99,12 +102,38 @@ async def test_t15_outcome_of_a_relay_that_was_overtaken_changes_nothing(
     desk.expire_leases()
     async with claiming(database, relay_id="two") as other:
         assert (await other.storage.reclaim(1000)).reclaimed == 1
-        for their_outcome in (None, ACKED):
-            if their_outcome is not None:
-                await other.settle(their_outcome)
-            before = desk.row(row_id)
-            assert await desk.storage.settle(token, {events[0]: outcome}) == 1
-            assert desk.row(row_id) == before
+        given_back = await _untouched_by(desk, token, {events[0]: outcome}, row_id)
+        their_token, theirs = await other.take()
+        taken_over = await _untouched_by(desk, token, {events[0]: outcome}, row_id)
+        await other.storage.settle(their_token, dict.fromkeys(theirs, ACKED))
+        done = await _untouched_by(desk, token, {events[0]: outcome}, row_id)
+    assert (given_back, taken_over, done) == ("pending", "in_progress", "published")
+
+
+async def _untouched_by(desk: Desk, token: UUID, outcomes: dict[ClaimedEvent, Outcome], row_id: int) -> str:
+    """Settle in vain; return the status of the row."""
+    before = desk.row(row_id)
+    assert await desk.storage.settle(token, outcomes) == len(outcomes)
+    assert desk.row(row_id) == before
+    return str(before["status"])
+
+
+async def test_deleting_is_fenced_too(database: str) -> None:
+    async with claiming(database, retention=0.0) as desk, claiming(database, relay_id="two") as other:
+        row_id = put(desk.conn)
+        token, events = await desk.take()
+        desk.expire_leases()
+        await other.storage.reclaim(1000)
+        await other.take()
+        assert await _untouched_by(desk, token, {events[0]: ACKED}, row_id) == "in_progress"
+
+
+@pytest.mark.parametrize("outcome", EVERY_OUTCOME, ids=lambda outcome: type(outcome).__name__)
+async def test_no_outcome_changes_the_message_id(desk: Desk, outcome: Outcome) -> None:
+    row_id = put(desk.conn)
+    before = desk.row(row_id)["event_id"]
+    await desk.settle(outcome)
+    assert desk.row(row_id)["event_id"] == before
 
 
 async def test_part_of_a_batch_that_was_overtaken_is_counted(desk: Desk) -> None:

@@ -88,6 +88,10 @@ def test_head_of_an_event_with_everything() -> None:
     )
 
 
+def test_message_of_an_event_that_was_tried_before_is_the_same() -> None:
+    assert message(attempts=3) == message(attempts=0)
+
+
 @pytest.mark.parametrize(
     ("text", "encoded"),
     [
