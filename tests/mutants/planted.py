@@ -1,0 +1,7 @@
+"""All planted bugs, by the room that they are planted in."""
+
+from __future__ import annotations
+
+from tests.mutants import nats_bugs, relay_bugs, table_bugs, wake_bugs
+
+BUGS = (*table_bugs.BUGS, *relay_bugs.BUGS, *nats_bugs.BUGS, *wake_bugs.BUGS)
