@@ -11,6 +11,7 @@ import anyio
 from outbox_notify.errors import DatabaseUnreachable, OutboxError
 from outbox_notify.relay.batches import LEASE_RAN_OUT
 from outbox_notify.relay.lanes import Lanes
+from outbox_notify.relay.leases import lease_clock
 from outbox_notify.relay.outcomes import Failed, Outcome, Released, Retry
 from outbox_notify.relay.retry import Backoff
 
@@ -143,7 +144,7 @@ class Delivery:
 
     async def _read(self, batch: Batch) -> list[ClaimedEvent]:
         backoff = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
-        while time.monotonic() < batch.expires_at:
+        while lease_clock() < batch.expires_at:
             try:
                 return await self._outbox.read(batch.token)
             except OutboxError as error:
@@ -154,7 +155,7 @@ class Delivery:
     async def _wait_for_answers(self, batch: Batch) -> None:
         """Wait until every event has its outcome, but not so long that the lease could run out meanwhile."""
         sent_at = time.monotonic()
-        left = batch.expires_at - sent_at
+        left = batch.expires_at - lease_clock()
         with anyio.move_on_after(min(self._publish_timeout, left * _PUBLISH_SHARE)):
             await batch.done.wait()
         if batch.unanswered:
@@ -168,7 +169,7 @@ class Delivery:
     def _still_leased(self, tickets: deque[Ticket]) -> Iterator[Ticket]:
         """Leave out, when their turn comes, events that were given up meanwhile, or whose lease has run out."""
         for ticket in tickets:
-            if ticket.outcome is None and time.monotonic() >= ticket.batch.expires_at:
+            if ticket.outcome is None and lease_clock() >= ticket.batch.expires_at:
                 self.resolve(ticket, Released(LEASE_RAN_OUT))
             if ticket.outcome is None:
                 yield ticket
@@ -195,7 +196,7 @@ class Delivery:
         Returns:
             How many events were no longer under the lease, or are left to its end.
         """
-        if not outcomes and time.monotonic() >= batch.expires_at:
+        if not outcomes and lease_clock() >= batch.expires_at:
             return batch.claimed
         backoff = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
         while True:
@@ -204,7 +205,7 @@ class Delivery:
             except OutboxError as error:
                 self._report("settle.postponed", reason=str(error))
                 is_outage = isinstance(error, DatabaseUnreachable)
-                if time.monotonic() >= batch.expires_at and not (outcomes and is_outage):
+                if lease_clock() >= batch.expires_at and not (outcomes and is_outage):
                     return len(outcomes)
                 self._hold_up_claims(batch)
                 await anyio.sleep(backoff.next())

@@ -8,6 +8,7 @@ import anyio
 
 from outbox_notify.errors import NotPermitted, OutboxError, SchemaError
 from outbox_notify.relay.batches import Batch
+from outbox_notify.relay.leases import lease_clock
 from outbox_notify.relay.outcomes import Failed, Published, Released
 from outbox_notify.relay.retry import Backoff
 
@@ -97,7 +98,7 @@ class Relay:
         if not await self._wait(self._delivery.wait_writable):
             self._slots.release()
             return
-        began = anyio.current_time()
+        began = lease_clock()
         held = self._delivery.claiming()
         try:
             claim = await self._claimer.claim(held)

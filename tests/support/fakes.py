@@ -14,6 +14,7 @@ from outbox_notify.errors import DatabaseUnreachable
 from outbox_notify.relay.batches import Batch, Ticket
 from outbox_notify.relay.claims import Claim, ClaimedEvent
 from outbox_notify.relay.late_commits import Transactions
+from outbox_notify.relay.leases import lease_clock
 from outbox_notify.relay.outcomes import Published
 from outbox_notify.relay.position import Passed, Scan
 
@@ -49,7 +50,7 @@ def event(
 
 def batch_of(*events: ClaimedEvent, lease: float = 30.0) -> Batch:
     """Return a batch that was read."""
-    batch = Batch(uuid4(), len(events), time.monotonic() + lease)
+    batch = Batch(uuid4(), len(events), lease_clock() + lease)
     batch.hold(list(events))
     return batch
 

@@ -15,6 +15,7 @@ from outbox_notify.jetstream.messages import Encoder
 from outbox_notify.jetstream.publisher import Publisher
 from outbox_notify.relay.batches import Batch, Ticket
 from outbox_notify.relay.claims import ClaimedEvent
+from outbox_notify.relay.leases import lease_clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -33,7 +34,7 @@ def ticket(event_type: str = "stock.moved", **columns: Any) -> Ticket:
         "aggregate_id": None, "content_type": "application/json", "headers": None,
         "created_at": "2026-01-02T03:04:05.000006Z", "ordering_key": None, "attempts": 0, "body": b"1", **columns,
     }  # fmt: skip
-    return Ticket(ClaimedEvent(**values), Batch(uuid4(), 1, time.monotonic() + 30))
+    return Ticket(ClaimedEvent(**values), Batch(uuid4(), 1, lease_clock() + 30))
 
 
 @dataclass
