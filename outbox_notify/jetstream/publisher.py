@@ -15,6 +15,7 @@ from outbox_notify.jetstream.client import write_frames
 from outbox_notify.jetstream.frames import Framer
 from outbox_notify.jetstream.session import open_session
 from outbox_notify.relay.batches import LEASE_RAN_OUT
+from outbox_notify.relay.leases import lease_clock
 from outbox_notify.relay.outcomes import Outcome, Published, Released, Rested
 from outbox_notify.relay.retry import Backoff
 
@@ -123,34 +124,41 @@ class Publisher:
 
     async def _write_piece(self, session: Session, piece: list[Framed]) -> None:
         """Write what is still leased. Between the last look at the clock and the socket nothing else is done."""
-        now = time.monotonic()
+        now = lease_clock()
         if late := [framed.ticket for framed in piece if now >= framed.ticket.batch.expires_at]:
             for ticket in late:
                 self._on_outcome(ticket, Released(LEASE_RAN_OUT))
             await self._write_piece(session, [framed for framed in piece if framed.ticket not in late])
         elif piece:
-            self._pending.update((framed.number, framed.ticket) for framed in piece)
+            sent_at = time.monotonic()
+            for framed in piece:
+                framed.ticket.sent_at = sent_at
+                self._pending[framed.number] = framed.ticket
             await write_frames(session.client, [framed.frame for framed in piece])
 
     def give_up(self, tickets: Iterable[Ticket], sent_at: float) -> None:
         """Report events whose time is over.
 
         When nothing at all was answered since they were sent, the connection is taken for dead and replaced;
-        otherwise the routes of those that were sent rest. The others only had no time left.
+        otherwise the routes of those that were sent in the first half of that time rest. The others only had no
+        time left: in an aggregate with many events, each is sent when the one before it is answered.
 
         Args:
             tickets: events without an outcome.
-            sent_at: when they were sent, on the monotonic clock.
+            sent_at: when the first of them could be sent, on the monotonic clock.
         """
         wanted = set(tickets)
         numbers = [number for number, ticket in self._pending.items() if ticket in wanted]
         unanswered = {self._pending.pop(number) for number in numbers}
         dead = self._last_answer < sent_at
+        in_time = (sent_at + time.monotonic()) / 2
         for ticket in wanted:
             if ticket not in unanswered:
                 self._on_outcome(ticket, Released("its turn to be sent did not come in time"))
             elif dead:
                 self._on_outcome(ticket, Released(_NO_ANSWER))
+            elif ticket.sent_at > in_time:
+                self._on_outcome(ticket, Released("its turn to be sent came too late for an answer"))
             else:
                 self._on_outcome(ticket, Rested(ticket.event.route, _NO_ANSWER))
         if dead:

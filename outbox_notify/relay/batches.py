@@ -24,7 +24,7 @@ class Batch:
     Args:
         token: the lease.
         claimed: number of events under it.
-        expires_at: when the lease ends at the earliest, on the monotonic clock.
+        expires_at: when the lease ends at the earliest, on `lease_clock`.
         alone: whether its event has crashed relays before, and must be published with nothing else in hand.
         number: its place among all batches of this relay, from 1.
         may_enter: set once every batch claimed before it has entered the lanes.
@@ -71,12 +71,14 @@ class Ticket:
         event: what is to be published.
         batch: the batch that it is settled with.
         outcome: what became of it; None while it is under way.
+        sent_at: when it was sent, on the monotonic clock; 0 before that.
         follower: the next event of the same aggregate, in this batch or in a later one.
     """
 
     event: ClaimedEvent
     batch: Batch = field(repr=False)
     outcome: Outcome | None = None
+    sent_at: float = 0.0
     follower: Ticket | None = field(default=None, repr=False)
 
     def resolve(self, outcome: Outcome) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from outbox_notify.embedded import EmbeddedNats
 from outbox_notify.errors import ConfigError
+from outbox_notify.relay.leases import lease_clock
 from outbox_notify.relay.outcomes import Failed, Outcome, Published, Released, Rested
 from tests.support.publishing import Desk, publishing, ticket
 from tests.support.stream import connected, create_stream, listen, read_stream
@@ -133,14 +134,27 @@ async def test_event_whose_turn_did_not_come_in_time_does_not_let_its_route_rest
         assert desk.publisher.ready
 
 
+async def test_event_that_was_sent_just_now_does_not_let_its_route_rest(nats_server: EmbeddedNats) -> None:
+    await in_thread(create_good_stream, nats_server)
+    async with desk_at(nats_server.url) as desk, answering(nats_server.url, holds=True) as heard:
+        last = ticket("bad")
+        await desk.publish(ticket("good"))
+        await desk.publisher.send([last])
+        await desk.until(lambda: len(heard) == 1, "the message")
+        # The others of its aggregate took nearly all of the time.
+        desk.publisher.give_up([last], sent_at=2 * last.sent_at - time.monotonic() - 60)
+        assert desk.outcomes[last] == [Released("its turn to be sent came too late for an answer")]
+        assert desk.publisher.ready
+
+
 async def test_t39_late_ack_is_not_heard(nats_server: EmbeddedNats) -> None:
     await in_thread(create_good_stream, nats_server)
     async with desk_at(nats_server.url) as desk, answering(nats_server.url, holds=True) as heard:
-        late, started = ticket("bad"), time.monotonic()
+        late = ticket("bad")
         await desk.publisher.send([late])
         await desk.publish(ticket("good"))
         await desk.until(lambda: len(heard) == 1, "the message")
-        desk.publisher.give_up([late], started)
+        desk.publisher.give_up([late], late.sent_at)
         # Others were answered meanwhile: it is the route that is slow, not the connection that is dead.
         assert desk.outcomes[late] == [Rested("acme.bad", "no answer from JetStream in time")]
         await heard[0].respond(b'{"stream": "OUTBOX", "seq": 7}')
@@ -255,7 +269,7 @@ async def test_event_whose_lease_runs_out_while_its_message_is_made_is_not_sent(
         def taken() -> Iterator[Ticket]:
             yield from (first, late)
             # Its frame is made, and not yet written.
-            late.batch.expires_at = time.monotonic()
+            late.batch.expires_at = lease_clock()
             yield last
 
         await desk.publisher.send(taken())
