@@ -26,6 +26,8 @@ _QUICK = {
     "OUTBOX_SWEEP_INTERVAL": "1s",
     "OUTBOX_PUBLISH_TIMEOUT": "2s",
     "OUTBOX_SHUTDOWN_TIMEOUT": "5s",
+    # It finds events that crash relays. Here every crash takes hundreds that do not, some of them time after time.
+    "OUTBOX_MAX_CLAIMS": "50",
     "OUTBOX_HTTP": "off",
 }
 # As the relay's own stream, but for batches, which a plain one does not allow.
