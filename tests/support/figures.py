@@ -20,6 +20,11 @@ def fenced(*relays: CommandProcess) -> int:
     return sum(record["events"] for relay in relays for record in relay.records("lease.lost"))
 
 
+def known_already(*relays: CommandProcess) -> int:
+    """Return how many acks said that the stream held the event already."""
+    return sum(record["events"] for relay in relays for record in relay.records("publish.duplicate"))
+
+
 def repeats(spy: Spy) -> int:
     """Return how many copies passed on the wire of events that had passed before."""
     return sum(copies - 1 for copies in Counter(event_id for event_id, _, _ in spy.heard).values())
