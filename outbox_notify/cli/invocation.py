@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from outbox_notify.text import one_line
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -42,4 +44,4 @@ class Invocation(NamedTuple):
     def warn(self, loaded: Loaded) -> None:
         """Print what the user should know about the environment on stderr."""
         for warning in loaded.warnings:
-            click.echo(f"outbox-notify: warning: {warning}", err=True)
+            click.echo(f"outbox-notify: warning: {one_line(warning)}", err=True)
