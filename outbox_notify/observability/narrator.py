@@ -74,8 +74,12 @@ class Narrator:
         if counts[Published]:
             self._line("batch.published", events=counts[Published])
         # The stream held them already: an ack or a mark was lost, here or in a relay before.
-        if known := sum(isinstance(outcome, Published) and outcome.duplicate for outcome in outcomes.values()):
+        if known := sum(
+            isinstance(outcome, Published) and outcome.duplicate for outcome in outcomes.values()
+        ):
             self._line("publish.duplicate", events=known)
+        if overtaken >= len(outcomes):
+            return  # nothing was written: who holds them now tells what becomes of them
         given_back = counts[Released] + counts[Rested]
         if given_back:
             reasons = Counter(

@@ -251,3 +251,4 @@ def test_t16_a_failure_that_a_relay_reports_late_does_not_undo_what_the_other_ha
     assert len(tried) == AGGREGATES
     assert late >= AGGREGATES
     assert not any(row.attempts for row in takeover.rows)
+    assert not takeover.zombie.records("event.failed"), "it said what is not so"

@@ -129,6 +129,11 @@ def test_events_that_another_relay_took_over_are_counted(log: Log) -> None:
     assert ("warning", {"event": "lease.lost", "events": 1}) in log.lines
 
 
+def test_outcomes_that_were_not_written_are_not_told(log: Log) -> None:
+    log.settle(Failed("never"), Retry("no"), Released("away"), overtaken=3)
+    assert log.lines == [("warning", {"event": "lease.lost", "events": 3})]
+
+
 def test_the_same_reason_again_within_ten_seconds_is_counted_and_not_written(log: Log) -> None:
     for log.now in (0.0, 1.0, 5.0, 9.9):
         log.tell("outage.started", component="nats", reason="refused")
