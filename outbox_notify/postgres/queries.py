@@ -9,6 +9,10 @@ from typing import NamedTuple
 
 from psycopg import sql
 
+from outbox_notify.config.settings import declarations
+from outbox_notify.errors import ConfigError
+from outbox_notify.text import shortened
+
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 
@@ -31,12 +35,15 @@ def query(name: str, schema: str) -> sql.Composed:
 
     Args:
         name: file name without its ending.
-        schema: an identifier that has passed the rule for `OUTBOX_SCHEMA`; it replaces `{schema}`.
+        schema: an identifier by the rule for `OUTBOX_SCHEMA`; it replaces `{schema}`.
+
+    Raises:
+        ConfigError: the schema breaks the rule.
     """
     text = resources.files("outbox_notify").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
     statement = _COMMENT.sub("", text).strip().rstrip(";")
     # The files are ours, not input: the only thing filled in is the quoted schema name.
-    return sql.SQL(statement).format(schema=sql.Identifier(schema))
+    return sql.SQL(statement).format(schema=sql.Identifier(_checked(schema)))
 
 
 @cache
@@ -45,7 +52,10 @@ def prepared(name: str, schema: str) -> Prepared:
 
     Args:
         name: file name without its ending.
-        schema: an identifier that has passed the rule for `OUTBOX_SCHEMA`.
+        schema: an identifier by the rule for `OUTBOX_SCHEMA`.
+
+    Raises:
+        ConfigError: the schema breaks the rule.
     """
     text = query(name, schema).as_string(None)
     numbers = {found: number for number, found in enumerate(dict.fromkeys(_PARAMETER.findall(text)), 1)}
@@ -56,3 +66,11 @@ def prepared(name: str, schema: str) -> Prepared:
         sql.SQL(f"PREPARE {called} AS {numbered}"),
         sql.SQL(f"EXECUTE {called}({arguments})" if numbers else f"EXECUTE {called}"),
     )
+
+
+def _checked(schema: str) -> str:
+    """Return the schema, which may be any caller's argument: PostgreSQL would cut a long name and find another."""
+    try:
+        return str(declarations()["schema"].kind.read(schema))
+    except ValueError as error:
+        raise ConfigError(f"schema {shortened(ascii(schema), 80)} {error}") from None

@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import psycopg
 import pytest
@@ -129,7 +129,8 @@ def test_t59_what_postgresql_says_is_one_short_line(database: str) -> None:
 
 
 def test_t59_hostile_names_in_the_environment_are_one_line() -> None:
-    done = run("config", "show", **{f"OUTBOX_{HOSTILE}": "1"})
+    hostile: dict[str, Any] = {f"OUTBOX_{HOSTILE}": "1"}
+    done = run("config", "show", **hostile)
     assert done.returncode == 0
     assert done.stderr.count("\n") == 1
     assert done.stderr.removesuffix("\n").isprintable()
