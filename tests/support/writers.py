@@ -54,7 +54,8 @@ class Writers:
         with psycopg.connect(self.url, autocommit=True) as conn:
             conn.execute(_STOCK)
             conn.execute(
-                "INSERT INTO stock (article) SELECT 'article-' || n FROM generate_series(0, %s - 1) AS n",
+                "INSERT INTO stock (article) SELECT 'article-' || n FROM generate_series(0, %s - 1) AS n"
+                " ON CONFLICT DO NOTHING",
                 [self.aggregates],
             )
         self._pool = ThreadPoolExecutor(self.writers)

@@ -1,0 +1,149 @@
+"""PostgreSQL fails over to its standby while services write and relays publish."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+
+from tests.support.checker import Verdict, check
+from tests.support.outbox import outbox_table
+from tests.support.postgres_pair import PostgresPair
+from tests.support.processes import wait_for
+from tests.support.stream import read_stream, stored, wait_for_stored
+from tests.support.writers import Writers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from outbox_notify.embedded import EmbeddedNats
+    from tests.support.command import CommandProcess
+
+RelayProcess: TypeAlias = "Callable[..., CommandProcess]"
+Account: TypeAlias = "Callable[..., None]"
+
+# So that what was in hand during the failover is soon taken over.
+QUICK = {"OUTBOX_LEASE": "3s", "OUTBOX_SWEEP_INTERVAL": "1s", "OUTBOX_PUBLISH_TIMEOUT": "1500ms"}
+_RECOVERED = 200
+
+
+@pytest.fixture
+def synchronous() -> Iterator[PostgresPair]:
+    with PostgresPair(synchronous=True) as pair:
+        yield pair
+
+
+@pytest.fixture
+def asynchronous() -> Iterator[PostgresPair]:
+    with PostgresPair(synchronous=False) as pair:
+        yield pair
+
+
+@pytest.fixture
+def relay(relay_process: RelayProcess, nats_server: EmbeddedNats) -> RelayProcess:
+    """Start a relay that knows both servers of a pair."""
+
+    def start(pair: PostgresPair, name: str) -> CommandProcess:
+        process = relay_process(OUTBOX_DATABASE_URL=pair.url, OUTBOX_RELAY_ID=name, **QUICK)
+        process.wait_for_record("wake.ready")
+        return process
+
+    return start
+
+
+@pytest.mark.parametrize(
+    "fate",
+    [
+        "kill",
+        pytest.param("stop", marks=pytest.mark.slow),
+        # It lives on, keeps its connections and refuses writes.
+        pytest.param("demote", marks=pytest.mark.slow),
+    ],
+)
+def test_t47_a_failover_with_synchronous_replication_loses_and_invents_nothing(
+    synchronous: PostgresPair, nats_server: EmbeddedNats, relay: RelayProcess, account: Account, fate: str
+) -> None:
+    relays = [relay(synchronous, name) for name in ("a", "b")]
+    with Writers(synchronous.url, pause=0.01) as writers:
+        wait_for_stored(nats_server.url, 500)
+        recovered = _fail_over(synchronous, nats_server, lambda: synchronous.lose_primary(fate))
+    verdict = _verdict(synchronous, nats_server, writers)
+    account(verdict, recover_s=round(recovered, 2), reclaims=_reclaimed(relays))
+    assert verdict.problems == {}
+    assert all(one.records("server.changed") for one in relays)
+    assert recovered < 20
+
+
+@pytest.mark.slow
+def test_t47_what_an_asynchronous_standby_has_not_got_is_lost_with_its_business_rows(
+    asynchronous: PostgresPair, nats_server: EmbeddedNats, relay: RelayProcess, account: Account
+) -> None:
+    relays = [relay(asynchronous, name) for name in ("a", "b")]
+    with Writers(asynchronous.url, pause=0.01) as writers:
+        wait_for_stored(nats_server.url, 500)
+        asynchronous.fall_behind()
+        # What is written from here on is published, and will be gone.
+        wait_for_stored(nats_server.url, stored(nats_server.url) + 500)
+        recovered = _fail_over(asynchronous, nats_server, lambda: asynchronous.lose_primary("kill"))
+    with outbox_table(asynchronous.standby.url) as table:
+        table.wait_until_settled()
+        kept = {row.event_id for row in table.rows()}
+        documents = table.conn.execute("SELECT event_id::text FROM document").fetchall()
+    undone = writers.ledger.committed - kept
+    assert len(undone) > 200, "the standby had got everything"
+    assert {event_id for (event_id,) in documents} == kept
+    writers.ledger.committed -= undone
+    verdict = _verdict(asynchronous, nats_server, writers)
+    account(verdict, recover_s=round(recovered, 2), reclaims=_reclaimed(relays))
+    # Events whose rows are gone were published before: nobody could know. Nothing else is wrong.
+    assert set(verdict.phantom) <= undone | writers.ledger.unknown
+    assert len(verdict.phantom) > 200
+    assert set(verdict.problems) == {"phantom"}
+
+
+@pytest.mark.slow
+def test_t47_a_primary_that_hangs_is_left(
+    asynchronous: PostgresPair, nats_server: EmbeddedNats, relay: RelayProcess, account: Account
+) -> None:
+    relays = [relay(asynchronous, name) for name in ("a", "b")]
+    with Writers(asynchronous.url, pause=0.01) as writers:
+        wait_for_stored(nats_server.url, 500)
+        asynchronous.primary.freeze()
+        try:
+            asynchronous.standby.promote()
+            began = time.monotonic()
+            with Writers(asynchronous.standby.url, pause=0.01, seed=2, ledger=writers.ledger):
+                wait_for(lambda: all(map(_has_moved, relays)), 60, "the relays to go to the new primary")
+                wait_for_stored(nats_server.url, stored(nats_server.url) + _RECOVERED)
+            recovered = time.monotonic() - began
+        finally:
+            # Writers wait for its answer for ever; that is none of the relay's business.
+            asynchronous.primary.kill()
+    verdict = _verdict(asynchronous, nats_server, writers)
+    account(verdict, recover_s=round(recovered, 2), reclaims=_reclaimed(relays))
+    assert verdict.problems == {}
+    assert recovered < 60
+
+
+def _fail_over(pair: PostgresPair, nats: EmbeddedNats, lose: Callable[[], None]) -> float:
+    """Lose the primary and promote the standby; return after how many seconds more events came through."""
+    lose()
+    pair.standby.promote()
+    began, before = time.monotonic(), stored(nats.url)
+    wait_for_stored(nats.url, before + _RECOVERED, timeout=60)
+    return time.monotonic() - began
+
+
+def _verdict(pair: PostgresPair, nats: EmbeddedNats, writers: Writers) -> Verdict:
+    with outbox_table(pair.standby.url) as table:
+        table.wait_until_settled()
+        return check(writers.ledger, table.rows(), read_stream(nats.url))
+
+
+def _has_moved(relay: CommandProcess) -> bool:
+    return bool(relay.records("server.changed"))
+
+
+def _reclaimed(relays: list[CommandProcess]) -> int:
+    return sum(int(record["reclaimed"]) for one in relays for record in one.records("lease.expired"))
