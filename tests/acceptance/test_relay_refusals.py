@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -29,7 +30,7 @@ QUICK = {"OUTBOX_LEASE": "3s", "OUTBOX_PUBLISH_TIMEOUT": "1500ms", "OUTBOX_SWEEP
 
 
 def test_t24_refused_rows_fail_at_once_with_the_reason_and_the_rest_of_the_batch_goes_out(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess, account: Callable[..., None]
 ) -> None:
     create_stream(nats_server.url, "events.>", max_msg_size=2000)
     with outbox_table(database) as table:
@@ -44,7 +45,8 @@ def test_t24_refused_rows_fail_at_once_with_the_reason_and_the_rest_of_the_batch
         ("message size exceeds maximum allowed (10054)", 1)
     }
     assert stored(nats_server.url) == 93
-    assert len(relay.records("event.failed")) == 7
+    wait_for(lambda: len(relay.records("event.failed")) == 7, 5, "a record of each")
+    account(lost=0, failed=len(refused))
 
 
 def test_t29_what_is_too_large_for_the_server_fails_and_the_connection_lives_on(
@@ -172,7 +174,7 @@ def test_a_stream_that_is_deleted_and_made_again_gets_everything(
 
 
 def test_t36_a_publish_right_that_is_taken_away_and_given_back(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess, account: Callable[..., None]
 ) -> None:
     allowed = "authorization { users = [ {user: relay, password: p}, {user: root, password: p} ] }"
     denied = (
@@ -192,7 +194,9 @@ def test_t36_a_publish_right_that_is_taken_away_and_given_back(
         resting = relay.wait_for_record("route.resting")
         assert (resting["route"], resting["reason"]) == ("acme.stock.moved", "publish is not permitted")
         wait_for_stored(root, 40)
+        began = time.monotonic()
         nats_server.reload(allowed)
         table.wait_until_settled()
+        account(lost=0, failed=0, recover_s=round(time.monotonic() - began, 1))
         assert not any(row.attempts for row in table.rows())
     assert stored(root) == 60
