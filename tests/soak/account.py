@@ -21,6 +21,7 @@ class Account:
         seed: that chose its faults.
         seconds: for which faults were done.
         stream: "batches allowed" or "plain".
+        distance: of NATS, seconds one way.
         verdict: of the checker.
         vanished: events whose durable commit was confirmed, and that are not in the table any more.
         problems: what relays did that they never should.
@@ -37,6 +38,7 @@ class Account:
     seed: int
     seconds: float
     stream: str
+    distance: float
     verdict: Verdict
     vanished: Sequence[str]
     problems: Sequence[str]
@@ -72,6 +74,7 @@ class Account:
             "seed": self.seed,
             "seconds": self.seconds,
             "stream": self.stream,
+            "distance": self.distance,
             **self._figures(),
             **self.zeros,
             "faults": {

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 RELAYS = ("relay-1", "relay-2", "relay-3")
 LEASE = 3.0
 _FIRST = 1.0
+# Seconds one way. Close by, relays keep up and sleep now and then; far off, they have much in hand when they are hit.
+_DISTANCES = (0.001, 0.005, 0.02)
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,11 @@ KINDS = tuple(dict.fromkeys(kind for lane in LANES.values() for kind in lane.hol
 def plan(seed: int, seconds: float) -> list[list[Fault]]:
     """Return the faults of each lane, in their order; all of them begin within `seconds`."""
     return [list(_lane(lane, Random(f"{seed} {name}"), seconds)) for name, lane in LANES.items()]  # noqa: S311  # no secrets
+
+
+def distance_of_nats(seed: int) -> float:
+    """Return how far off NATS is, in seconds one way."""
+    return Random(f"{seed} distance").choice(_DISTANCES)  # noqa: S311  # no secrets
 
 
 def _lane(lane: Lane, random: Random, seconds: float) -> Iterator[Fault]:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 # Its shutdown timeout is 5 s; the rest is for a machine that is busy with something else.
 STOPS_WITHIN = 20.0
-# Seconds one way. Without them a relay would hardly ever have something in hand when it is hit.
-_TO_POSTGRES, _TO_NATS = 0.002, 0.02
+# Seconds one way.
+_TO_POSTGRES = 0.002
 
 
 class Relay:
@@ -28,15 +28,24 @@ class Relay:
         folder: for its logs.
         postgres: its way to PostgreSQL.
         nats: its way to NATS.
+        distance: of NATS, seconds one way.
         settings: variables of its environment.
     """
 
     def __init__(
-        self, name: str, folder: Path, postgres: Proxy, nats: Proxy, settings: Mapping[str, str]
+        self,
+        name: str,
+        folder: Path,
+        postgres: Proxy,
+        nats: Proxy,
+        *,
+        distance: float,
+        settings: Mapping[str, str],
     ) -> None:
         self.name = name
         self.postgres, self.nats = postgres, nats
         self._folder, self._settings = folder, settings
+        self._distance = distance
         self.lives: list[CommandProcess] = []
         self.wanted = False
 
@@ -64,7 +73,7 @@ class Relay:
 
     def restore(self) -> None:
         """Let everything through to the servers, which are a little way off."""
-        for way, distance in ((self.postgres, _TO_POSTGRES), (self.nats, _TO_NATS)):
+        for way, distance in ((self.postgres, _TO_POSTGRES), (self.nats, self._distance)):
             way.restore()
             way.slow(delay=distance)
 

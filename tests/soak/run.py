@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tests.soak.account import Account
 from tests.soak.conductor import Conductor
 from tests.soak.evidence import bites, lines, total
-from tests.soak.plan import plan
+from tests.soak.plan import distance_of_nats, plan
 from tests.soak.screen import Screen
 from tests.soak.stage import Stage
 from tests.soak.writers import in_one_account, writers, writing
@@ -70,7 +70,12 @@ def soak(options: Options) -> Account:
 
 def _soak(options: Options, folder: Path) -> Account:
     with (
-        Stage(folder, batched=options.batched, version=options.postgres) as stage,
+        Stage(
+            folder,
+            distance=distance_of_nats(options.seed),
+            batched=options.batched,
+            version=options.postgres,
+        ) as stage,
         (folder / "faults.log").open("w", encoding="utf-8") as log,
     ):
         services = writers(stage.postgres.url, options.seed)
@@ -109,6 +114,7 @@ def _account(
         seed=options.seed,
         seconds=options.seconds,
         stream="batches allowed" if options.batched else "plain",
+        distance=distance_of_nats(options.seed),
         verdict=check(ledger, rows, stream),
         vanished=sorted(ledger.committed - written),
         problems=stage.problems,

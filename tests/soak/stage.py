@@ -40,14 +40,16 @@ class Stage:
 
     Args:
         folder: for logs.
+        distance: of NATS from the relays, seconds one way.
         batched: whether the stream allows batches.
         version: of PostgreSQL.
 
     What relays did that they never should is added to `problems`.
     """
 
-    def __init__(self, folder: Path, *, batched: bool, version: int) -> None:
+    def __init__(self, folder: Path, *, distance: float, batched: bool, version: int) -> None:
         self.folder = folder
+        self._distance = distance
         self.postgres = EmbeddedPostgres(version, {**SETTINGS, **_LAZY})
         self.nats = EmbeddedNats()
         self.relays: list[Relay] = []
@@ -99,7 +101,7 @@ class Stage:
             "OUTBOX_DATABASE_URL": self.postgres.url.replace(f":{self.postgres.port}/", f":{postgres.port}/"),
             "OUTBOX_NATS_URL": f"nats://127.0.0.1:{nats.port}",
         }
-        relay = Relay(name, self.folder, postgres, nats, settings)
+        relay = Relay(name, self.folder, postgres, nats, distance=self._distance, settings=settings)
         relay.restore()
         relay.start()
         opening.callback(relay.kill)
