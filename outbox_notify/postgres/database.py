@@ -7,6 +7,7 @@ never its DETAIL.
 
 from __future__ import annotations
 
+import errno
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -81,6 +82,17 @@ _MEANINGS = (
     _Meaning(("08", "53", "57P0", "58030"), ("",), DatabaseUnreachable, ""),
 )
 _NOT_LISTED = _Meaning((), (), OutboxError, "")
+# A socket that ends under psycopg while it waits. Not EPIPE: whoever reads our own output may have gone too.
+_SOCKET = {
+    errno.EBADF,
+    errno.ECONNABORTED,
+    errno.ECONNREFUSED,
+    errno.ECONNRESET,
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+    errno.ENOTCONN,
+    errno.ETIMEDOUT,
+}
 
 
 @contextmanager
@@ -99,6 +111,10 @@ def translated(where: str = "PostgreSQL") -> Iterator[None]:
         if error.sqlstate is None and not isinstance(error, psycopg.OperationalError):
             raise
         raise _translate(error, where) from None
+    except OSError as error:
+        if error.errno not in _SOCKET:
+            raise
+        raise DatabaseUnreachable(f"{where}: {error.strerror}") from None
 
 
 def connect(target: Settings | str, verb: str = "") -> psycopg.Connection:
