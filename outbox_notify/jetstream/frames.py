@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from outbox_notify.errors import InvalidEvent
-from outbox_notify.relay.outcomes import Failed
+from outbox_notify.relay.outcomes import Failed, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,13 +50,10 @@ class Framer:
         piece: list[Framed] = []
         size = 0
         for ticket in tickets:
-            try:
-                message = self._encoder.encode(ticket.event, max_payload)
-            except InvalidEvent as error:
-                self._on_outcome(ticket, Failed(str(error)))
+            frame = self._frame(ticket, f"{inbox}{self._number + 1}", max_payload)
+            if frame is None:
                 continue
             self._number += 1
-            frame = message.frame(f"{inbox}{self._number}")
             piece.append(Framed(ticket, self._number, frame))
             size += len(frame)
             if size >= _PIECE:
@@ -64,3 +61,12 @@ class Framer:
                 piece, size = [], 0
         if piece:
             yield piece
+
+    def _frame(self, ticket: Ticket, reply: str, max_payload: int) -> bytes | None:
+        try:
+            return self._encoder.encode(ticket.event, max_payload).frame(reply)
+        except InvalidEvent as error:
+            self._on_outcome(ticket, Failed(str(error)))
+        except Exception as error:  # noqa: BLE001  # an event that we cannot cope with must not hold up the others
+            self._on_outcome(ticket, Retry(f"no message can be made of it: {type(error).__name__}"))
+        return None
