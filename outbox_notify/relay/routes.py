@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 _FIRST_REST = 0.5
 _LONGEST_REST = 15.0
+# A route that was tried again and has not been heard of since: it has no events any more.
+_FORGET_AFTER = 600.0
 
 
 @dataclass(slots=True)
@@ -50,6 +52,11 @@ class Routes:
     def rouse(self, now: float) -> bool:
         """Let routes whose rest is over be tried again; return whether there were any."""
         over = [route for route, rest in self._resting.items() if rest.until <= now]
+        if over:
+            since = now - _FORGET_AFTER
+            self._tried_again = {
+                route: rest for route, rest in self._tried_again.items() if rest.until > since
+            }
         for route in over:
             self._tried_again[route] = self._resting.pop(route)
         return bool(over)

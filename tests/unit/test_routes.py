@@ -98,3 +98,11 @@ def test_nothing_to_rouse_where_nothing_rests() -> None:
     assert routes.next_rouse(0.0) is None
     assert not routes.rouse(0.0)
     assert not routes.published(ROUTE)
+
+
+def test_route_that_has_nothing_more_to_send_is_forgotten_in_the_end() -> None:
+    routes = Routes()
+    for number in range(3000):
+        routes.rest(f"tenant-{number}.stock.moved", "full", now=float(number))
+        routes.rouse(number + 0.5)
+    assert len(routes._tried_again) < 700
