@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.fault
 
 SECONDS = 20
-SEED = 2
+# In so short a time not every seed has its turn at every kind of fault; this one has.
+SEED = 4
 
 
 @pytest.mark.slow
@@ -30,6 +31,7 @@ def test_whatever_dies_all_is_delivered_once_and_in_order(account: Callable[...,
     account(found.verdict, reclaims=found.reclaims, fenced=found.fenced, recover_s=found.recover_s, seed=SEED)
     assert found.all_well, "\n".join(found.as_table())
     assert found.reclaims >= 1
+    assert all(bites.times for bites in found.bites.values())
     assert sum(bites.felt for bites in found.bites.values()) >= len(found.bites) / 2
 
 
