@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from outbox_notify.embedded import EmbeddedNats
     from tests.support.command import CommandProcess
 
-LEASE, SWEEP = 2.0, 0.5
+LEASE, SWEEP = 1.5, 0.3
 QUICK = {
     "OUTBOX_LEASE": f"{LEASE}s",
     "OUTBOX_SWEEP_INTERVAL": f"{SWEEP}s",

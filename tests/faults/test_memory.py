@@ -28,7 +28,8 @@ FILL = """
 """
 
 
-@pytest.mark.parametrize("events", [100, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("events", [100, 500])
 def test_t46_a_backlog_of_large_events_stays_within_its_memory(
     conn: psycopg.Connection,
     nats_server: EmbeddedNats,

@@ -64,7 +64,7 @@ def test_t07_a_writer_with_two_phase_commit_is_told_that_it_cannot_notify(
             writer.tpc_prepare()
 
 
-@pytest.mark.parametrize("seconds", [3, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [1, pytest.param(60, marks=pytest.mark.slow)])
 def test_t09_a_listener_that_is_never_in_a_transaction_keeps_the_queue_empty(
     database: str,
     conn: psycopg.Connection,
@@ -82,12 +82,12 @@ def test_t09_a_listener_that_is_never_in_a_transaction_keeps_the_queue_empty(
             usage, lingering = max(usage, used), max(lingering, idle)
             time.sleep(0.02)
     measured(usage=usage, lingering=lingering, events=len(writers.ledger.committed))
-    assert len(writers.ledger.committed) > 200
+    assert len(writers.ledger.committed) > 50
     assert usage < A_FEW_PAGES
     assert lingering == 0
 
 
-@pytest.mark.parametrize("reason", ["refused", "password"])
+@pytest.mark.parametrize("reason", ["refused", pytest.param("password", marks=pytest.mark.slow)])
 def test_t10_a_relay_that_cannot_listen_polls_and_goes_on_trying(
     database: str,
     proxied_database: str,

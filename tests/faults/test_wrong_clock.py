@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.checker import check
 from tests.support.events import put
 from tests.support.faulty import Fault
@@ -29,6 +31,7 @@ QUICK = {
 }
 
 
+@pytest.mark.slow
 def test_t18_relays_whose_clocks_are_wrong_by_hours_neither_reclaim_nor_wait_nor_prune(
     database: str,
     nats_server: EmbeddedNats,

@@ -102,7 +102,7 @@ def taken_over(
         pytest.param("while_framing", 3, marks=SLOW),
         pytest.param("after_publish", 1, marks=SLOW),
         pytest.param("after_publish", 2, marks=SLOW),
-        ("before_settle", 1),
+        pytest.param("before_settle", 1, marks=SLOW),
     ],
 )
 def test_t15_a_relay_frozen_anywhere_before_its_last_look_at_the_clock_sends_nothing_late(
