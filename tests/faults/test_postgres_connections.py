@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 
 from outbox_notify.config.settings import Settings
-from outbox_notify.errors import DatabaseUnreachable, NotPermitted
+from outbox_notify.errors import DatabaseUnreachable, NotPermitted, OutboxError
 from outbox_notify.postgres import connections, pool
 from outbox_notify.relay.outcomes import Failed, Outcome, Published, Released, Retry
 from tests.support.claiming import Desk, claiming
@@ -23,6 +23,7 @@ from tests.support.processes import wait_for
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from outbox_notify.relay.claims import ClaimedEvent
     from tests.support.proxy import Proxy
 
 pytestmark = [pytest.mark.anyio, pytest.mark.fault]
@@ -118,6 +119,20 @@ async def _migrated(desk: Desk) -> None:
         desk.conn.execute(change.encode())
         fill(desk.conn, 1)
         assert len(await desk.settle(ACKED)) == 1
+
+
+async def test_an_error_in_the_middle_undoes_all_of_it_and_costs_no_connection(desk: Desk) -> None:
+    fill(desk.conn, 2)
+    token, events = await desk.take()
+    outcomes: dict[ClaimedEvent, Outcome] = {events[0]: ACKED, events[1]: Failed("no", counted=True)}
+    desk.conn.execute("ALTER TABLE event_outbox ADD CONSTRAINT never CHECK (status <> 'failed')")
+    for _ in range(2):
+        with pytest.raises(OutboxError, match="never"):
+            await desk.storage.settle(token, outcomes)
+    assert {desk.row(event.id)["status"] for event in events} == {"in_progress"}
+    desk.conn.execute("ALTER TABLE event_outbox DROP CONSTRAINT never")
+    assert await desk.storage.settle(token, outcomes) == 0
+    assert len(backends(desk.conn)) == 1
 
 
 async def test_t49_cancellations_leak_no_connection(desk: Desk) -> None:
