@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _FIRST_WAIT = 0.1
 _LONGEST_WAIT = 2.0
+# A connection that did not last so long is not made again at once: whatever ended it will do so again.
+_BRIEF = 1.0
 _PERMISSION = re.compile(r'permissions violation for publish to "([^"]+)"', re.IGNORECASE)
 _NO_ANSWER = "no answer from JetStream in time"
 
@@ -85,10 +87,13 @@ class Publisher:
                 await anyio.sleep(backoff.next())
                 continue
             backoff.reset()
+            began = anyio.current_time()
             try:
                 await self._serve(session)
             finally:
                 await session.close()
+            if anyio.current_time() - began < _BRIEF:
+                await anyio.sleep(_FIRST_WAIT)
 
     async def wait_ready(self) -> None:
         """Wait until events can be published."""
@@ -171,12 +176,15 @@ class Publisher:
         except ConfigError as error:
             # Perhaps a file is just being replaced; what was known may still do.
             self._report("credentials.kept", reason=str(error))
-        return await open_session(
-            self._settings, self._addresses, self._on_error, self._on_closed, self._on_answer
-        )
+        self._lost = lost = anyio.Event()
+
+        async def on_closed() -> None:
+            # Perhaps late, when there is another connection already.
+            lost.set()
+
+        return await open_session(self._settings, self._addresses, self._on_error, on_closed, self._on_answer)
 
     async def _serve(self, session: Session) -> None:
-        self._lost = anyio.Event()
         self._session = session
         self._ready.set()
         self._report("outage.ended" if self.outage else "nats.connected", component="nats", after=self.outage)
@@ -239,6 +247,3 @@ class Publisher:
             if prefix + route.lower() == subject.lower():
                 del self._pending[number]
                 self._on_outcome(ticket, Rested(route, "publish is not permitted"))
-
-    async def _on_closed(self) -> None:
-        self._lost.set()

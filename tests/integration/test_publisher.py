@@ -13,6 +13,7 @@ from outbox_notify.embedded import EmbeddedNats
 from outbox_notify.errors import ConfigError
 from outbox_notify.relay.leases import lease_clock
 from outbox_notify.relay.outcomes import Failed, Outcome, Published, Released, Rested
+from tests.support.proxy import Proxy
 from tests.support.publishing import Desk, publishing, ticket
 from tests.support.stream import connected, create_stream, listen, read_stream
 
@@ -357,6 +358,36 @@ async def test_credentials_that_cannot_be_read_again_are_used_as_they_were() -> 
             assert kinds(await desk.publish(ticket())) == {Published}
             kept = [facts["reason"] for name, facts in desk.reports if name == "credentials.kept"]
             assert "cannot read" in str(kept[0])
+
+
+async def test_old_client_that_tells_late_of_its_end_does_not_end_the_new_one(
+    nats_server: EmbeddedNats,
+) -> None:
+    async with desk_at(nats_server.url) as desk:
+        told_late = desk.client._closed_cb
+        assert told_late is not None
+        await in_thread(nats_server.kill)
+        await desk.until(lambda: not desk.publisher.ready, "the outage")
+        nats_server.start()
+        await desk.ready()
+        client = desk.client
+        await told_late()
+        assert kinds(await desk.publish(ticket())) == {Published}
+        assert desk.client is client
+        assert not desk.publisher._lost.is_set()
+
+
+async def test_server_that_hangs_up_each_time_is_not_called_without_a_pause(
+    nats_server: EmbeddedNats,
+) -> None:
+    with Proxy(nats_server.port) as proxy:
+        async with desk_at(f"nats://127.0.0.1:{proxy.port}") as desk:
+            began = time.monotonic()
+            while time.monotonic() - began < 1.5:
+                await desk.ready()
+                proxy.cut()
+                await desk.until(lambda: not desk.publisher.ready, "the outage")
+        assert 3 <= proxy.accepted <= 20
 
 
 async def test_user_who_may_not_hear_acks_is_told_so() -> None:
