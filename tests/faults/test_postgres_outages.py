@@ -191,6 +191,31 @@ def test_connections_that_fall_silent_under_load_are_given_up(
     assert recovered < (10 if settings else 22)
 
 
+@pytest.mark.slow
+def test_a_black_hole_before_postgresql_is_left_when_it_heals(
+    database: str,
+    proxied_database: str,
+    proxy: Proxy,
+    nats_server: EmbeddedNats,
+    relay_process: Relay,
+    account: Account,
+) -> None:
+    relay = relay_process(OUTBOX_DATABASE_URL=proxied_database)
+    with spying(nats_server.url) as spy, Writers(database, pause=0.05) as writers:
+        _wait_for_more(spy, 200)
+        proxy.deaf()
+        relay.wait_for("no answer within 15 s")
+        relay.wait_for("connection timeout expired")
+        proxy.restore()
+        recovered = _next_after(spy, time.monotonic())
+        _wait_for_more(spy, 200)
+    verdict = verdict_of(writers, database, nats_server)
+    account(verdict, recover_s=round(recovered, 2), duplicate_acks=repeats(spy))
+    assert verdict.problems == {}
+    # A connection that is being made when the network heals may have to time out first.
+    assert recovered < 8
+
+
 def _wait_for_more(spy: Spy, events: int, within: float = 20) -> None:
     enough = len(spy.heard) + events
     wait_for(lambda: len(spy.heard) >= enough, within, f"{events} events to pass")
