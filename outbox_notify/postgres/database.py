@@ -48,6 +48,12 @@ _MEANINGS = (
         "a relay needs 6 at most",
     ),
     _Meaning(
+        (),
+        ("unsupported startup parameter",),
+        DatabaseUnreachable,
+        "is a pooler in between? set OUTBOX_LISTEN_DATABASE_URL to a direct connection",
+    ),
+    _Meaning(
         ("28",),
         (
             "authentication failed",

@@ -10,7 +10,6 @@ import psycopg
 
 from outbox_notify.errors import DatabaseUnreachable
 from outbox_notify.postgres.database import connection_parameters, translated
-from outbox_notify.postgres.queries import query
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -23,11 +22,24 @@ if TYPE_CHECKING:
 HEARTBEAT = 2.0
 ANSWER_TIMEOUT = 3.0
 _KEEPALIVES = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3}
+# Nothing of the role's defaults may end a wait or make it hold a snapshot, and a host that vanishes must free the lock
+# in seconds, not hours. Asked for as the connection is made: a SET would stay in a pooler that nobody told us of.
+_SETTINGS = {
+    "statement_timeout": "15s",
+    "lock_timeout": "5s",
+    "idle_session_timeout": "0",
+    "idle_in_transaction_session_timeout": "10s",
+    "default_transaction_isolation": r"read\ committed",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "3",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+}
 
 
 @asynccontextmanager
 async def wake_connection(settings: Settings, what: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-    """Hold a connection open, in autocommit mode, with the settings of `sql/wake_session.sql`.
+    """Hold a connection open, in autocommit mode, with settings of its own.
 
     Args:
         settings: direct database URL and schema.
@@ -37,12 +49,13 @@ async def wake_connection(settings: Settings, what: str) -> AsyncIterator[psycop
         OutboxError: PostgreSQL cannot be reached, or refuses.
     """
     parameters = connection_parameters(settings.require_listen_database_url(), f"relay {what}")
+    ours = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
+    parameters["options"] = f"{parameters.get('options', '')} {ours}".lstrip()
     with translated(f"PostgreSQL ({what})"):
         conn = await psycopg.AsyncConnection.connect(
             "", autocommit=True, prepare_threshold=None, **{**parameters, **_KEEPALIVES}
         )
         try:
-            await ask(conn, query("wake_session", settings.schema))
             yield conn
         finally:
             await conn.close()

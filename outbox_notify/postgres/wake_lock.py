@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _RELEASE_TIMEOUT = 2.0
 _CANCEL_AGAIN_AFTER = 0.1
-# lock_timeout of sql/wake_session.sql, and the time of an answer.
+# lock_timeout of the connection, and the time of an answer.
 _LONGEST_WAIT = 5.0 + ANSWER_TIMEOUT
 _LOCK_NOT_AVAILABLE, _QUERY_CANCELED = "55P03", "57014"
 
@@ -74,7 +74,7 @@ class WakeLock:
         """Serve requests on a connection until it breaks.
 
         Args:
-            conn: direct, in autocommit mode, with the settings of `sql/wake_session.sql`.
+            conn: direct, in autocommit mode, with the settings of `wake_connection`.
             keys: `k1` and `k2` of the lock.
 
         Raises:

@@ -55,6 +55,7 @@ CONNECTING: list[tuple[str, type[Exception]]] = [
     ('FATAL:  permission denied for database "d"', errors.NotPermitted),
     ('FATAL:  database "d" does not exist', errors.DatabaseUnreachable),
     ("FATAL:  the database system is starting up", errors.DatabaseUnreachable),
+    ("FATAL:  unsupported startup parameter: options", errors.DatabaseUnreachable),
     ('FATAL:  too many connections for role "u"', errors.DatabaseUnreachable),
     ('FATAL:  too many connections for database "d"', errors.DatabaseUnreachable),
     ("FATAL:  sorry, too many clients already", errors.DatabaseUnreachable),
