@@ -170,7 +170,7 @@ def test_bad_event_never_reaches_the_transaction(connection: Link, observer: Lin
     assert written(observer) == [kept]
 
 
-def test_repeated_own_id_does_nothing(connection: Link, observer: Link) -> None:
+def test_t70_repeated_own_id_does_nothing(connection: Link, observer: Link) -> None:
     assert (
         emit(connection, event(event_id=OWN_ID, payload=1), event(event_id=OWN_ID, payload=2)) == [OWN_ID] * 2
     )
@@ -181,7 +181,7 @@ def test_repeated_own_id_does_nothing(connection: Link, observer: Link) -> None:
     assert columns(observer, "event_id, payload") == (OWN_ID, 1)
 
 
-def test_repeated_own_id_breaks_a_plain_insert(connection: Link) -> None:
+def test_t70_repeated_own_id_breaks_a_plain_insert(connection: Link) -> None:
     insert = (
         "INSERT INTO event_outbox (event_id, tenant_id, event_type, payload) VALUES (%s, 'acme', 'a', '1')"
     )
