@@ -27,6 +27,8 @@ from outbox_notify.relay.sweeper import Sweeper
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from anyio.abc import TaskStatus
+
     from outbox_notify.config.settings import Settings
     from outbox_notify.relay.batches import Ticket
     from outbox_notify.relay.outcomes import Outcome
@@ -117,7 +119,8 @@ async def run_relay(
     systemd = Systemd.from_environment()
     async with parts.storage.opened(), anyio.create_task_group() as tasks:
         at_once = anyio.CancelScope()
-        tasks.start_soon(_obey_signals, parts.relay, at_once, systemd, report, settings.shutdown_timeout)
+        # Before anybody hears that it is ready: until then a signal ends the process on the spot.
+        await tasks.start(_obey_signals, parts.relay, at_once, systemd, report, settings.shutdown_timeout)
         for run in (parts.publisher.run, parts.listener.run, parts.sweeper.run):
             tasks.start_soon(run)
         tasks.start_soon(_feed_watchdog, systemd)
@@ -134,9 +137,16 @@ async def run_relay(
 
 
 async def _obey_signals(
-    relay: Relay, at_once: anyio.CancelScope, systemd: Systemd, report: Report, within: float
+    relay: Relay,
+    at_once: anyio.CancelScope,
+    systemd: Systemd,
+    report: Report,
+    within: float,
+    *,
+    task_status: TaskStatus[None],
 ) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
         async for received in signals:
             report("relay.stopping", signal=received.name, within=within)
             systemd.stopping("settling what is in hand", within + 5)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from tests.support.checker import check
+from tests.support.command import environment
 from tests.support.outbox import fill, outbox_table
 from tests.support.processes import wait_for
 from tests.support.proxy import Proxy
@@ -49,6 +52,33 @@ def test_t50_relays_that_are_replaced_under_load_lose_and_double_nothing(
     assert verdict.problems == {}
     assert slowest < 5
     assert not relay.records("lease.expired")
+
+
+def test_relay_obeys_as_soon_as_it_says_that_it_is_ready(database: str, nats_server: EmbeddedNats) -> None:
+    impatient = """
+import os, signal
+from outbox_notify import cli, service
+
+class Impatient(service.Narrator):
+    def __call__(self, event, /, **facts):
+        super().__call__(event, **facts)
+        if event == "relay.ready":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+service.Narrator = Impatient
+cli.main()
+"""
+    settings = {"OUTBOX_DATABASE_URL": database, "OUTBOX_NATS_URL": nats_server.url, "OUTBOX_HTTP": "off"}
+    ended = subprocess.run(
+        [sys.executable, "-c", impatient, "relay"],
+        env=environment(**settings),
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0
+    assert "relay.stopped" in ended.stderr
 
 
 def test_what_a_stopped_relay_could_not_publish_is_taken_by_another_within_a_second(
