@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _WHOLE_LOOK_REST = 20
 _ROUSE_REST = 10
 _WALK_REST = 9
+# What takes a claim longer than this, seconds, is not its look: it has waited for its turn, or the relay was frozen.
+_LONGEST_LOOK = 5.0
 
 
 class Claimer:
@@ -96,7 +98,7 @@ class Claimer:
         ended = time.monotonic()
         self._plan_whole_look(claim, began, ended)
         if walking:
-            self._walk_at = ended if claim.claimed else ended + (ended - began) * _WALK_REST
+            self._walk_at = ended if claim.claimed else ended + _cost(began, ended) * _WALK_REST
         if self._frontier.at_front:
             self._front_exhausted = claim.scan.exhausted
         may_rest = self._front_exhausted and not (self._frontier.walk is not None and self._walk_at <= ended)
@@ -183,7 +185,7 @@ class Claimer:
         if not self._looking_at_all:
             return
         if not claim.claimed:
-            self._whole_look_cost += ended - began
+            self._whole_look_cost += _cost(began, ended)
         if self._frontier.walk is None:
             self._looking_at_all = False
             self._whole_look_at = ended + max(self._sweep_interval, self._whole_look_cost * _WHOLE_LOOK_REST)
@@ -204,3 +206,7 @@ class Claimer:
             resting=list(self._routes.resting),
             resting_tenants=list(self._frontier.at.resting_tenants),
         )
+
+
+def _cost(began: float, ended: float) -> float:
+    return min(ended - began, _LONGEST_LOOK)

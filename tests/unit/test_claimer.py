@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import anyio
@@ -207,6 +208,15 @@ async def test_routes_are_not_tried_again_before_the_last_look_at_the_whole_tabl
         await rig.claim()
     assert [wanted.start for wanted in rig.outbox.wanted] == [0, 0, 301, 2, 0]
     assert [wanted.resting for wanted in rig.outbox.wanted[2:]] == [[ROUTE], [ROUTE], []]
+
+
+async def test_time_that_a_relay_was_frozen_in_a_claim_is_not_the_cost_of_its_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig, thawed = Rig(), time.monotonic() + 3600
+    rig.outbox.before = lambda _call: monkeypatch.setattr(time, "monotonic", lambda: thawed)
+    await rig.claim()
+    assert rig.rests_for() <= 100
 
 
 async def test_relay_rests_until_the_first_thing_that_may_come_due() -> None:
