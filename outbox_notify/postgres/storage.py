@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from outbox_notify.errors import OutboxError
 from outbox_notify.postgres.pool import Pool
 from outbox_notify.postgres.queries import query
 from outbox_notify.relay.claims import Claim, ClaimedEvent, Wanted
@@ -66,6 +68,7 @@ class Storage:
             "remember": _REMEMBERED,
         }
         self._pool = Pool(settings)
+        self._ascii_only = False
 
     def opened(self) -> AbstractAsyncContextManager[None]:
         """Hold the connections open; nothing is reached for until it is needed."""
@@ -107,9 +110,17 @@ class Storage:
         Raises:
             OutboxError: PostgreSQL cannot be reached, or refuses; nothing was written.
         """
-        kinds = self._by_kind(outcomes)
+        try:
+            return await self._settle(token, outcomes)
+        except OutboxError as error:
+            if self._ascii_only or not isinstance(error.__context__, psycopg.errors.UntranslatableCharacter):
+                raise
+        # The database has an encoding that does not know all letters, and a reason one of those.
+        self._ascii_only = True
+        return await self._settle(token, outcomes)
 
-        steps = [(name, {"token": token, **columns}) for name, columns in kinds]
+    async def _settle(self, token: UUID, outcomes: Mapping[ClaimedEvent, Outcome]) -> int:
+        steps = [(name, {"token": token, **columns}) for name, columns in self._by_kind(outcomes)]
         _, *rows = await self._pool.transaction(("settle_begin", {}), *steps)
         return len(outcomes) - sum(int(row.count) for row in rows)
 
@@ -163,11 +174,11 @@ class Storage:
                 case Published():
                     published.append(event.id)
                 case Retry(reason):
-                    retried.append((event.id, self._retry_in(event.attempts + 1), _shortened(reason)))
+                    retried.append((event.id, self._retry_in(event.attempts + 1), self._text(reason)))
                 case Released(reason) | Rested(_, reason):
-                    released.append((event.id, _shortened(reason)))
+                    released.append((event.id, self._text(reason)))
                 case Failed(reason, counted):
-                    failed.append((event.id, _shortened(reason), int(counted)))
+                    failed.append((event.id, self._text(reason), int(counted)))
         how = "settle_deleted" if self._retention == 0 else "settle_published"
         kinds = [
             (how, {"ids": published}),
@@ -177,15 +188,16 @@ class Storage:
         ]
         return [(name, columns) for name, columns in kinds if columns["ids"]]
 
+    def _text(self, reason: str) -> str:
+        """Return a reason, which may be anybody's text, as text that PostgreSQL takes."""
+        kept = reason if len(reason) <= 500 else reason[:497] + "..."
+        if self._ascii_only:
+            kept = kept.encode("ascii", "backslashreplace").decode()
+        return kept.encode(errors="replace").decode().replace("\0", "?")
+
 
 def _columns(rows: Sequence[tuple[Any, ...]], *names: str) -> dict[str, list[Any]]:
     return {name: [row[place] for row in rows] for place, name in enumerate(names)}
-
-
-def _shortened(reason: str) -> str:
-    """Return a reason, which may be anybody's text, as text that PostgreSQL takes."""
-    kept = reason if len(reason) <= 500 else reason[:497] + "..."
-    return kept.encode(errors="replace").decode().replace("\0", "?")
 
 
 def _claim(row: Any, server: str) -> Claim:

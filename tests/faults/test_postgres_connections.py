@@ -18,6 +18,7 @@ from outbox_notify.postgres import connections, pool
 from outbox_notify.relay.outcomes import Failed, Outcome, Published, Released, Retry
 from tests.support.claiming import Desk, claiming
 from tests.support.outbox import fill
+from tests.support.postgres import migrate
 from tests.support.processes import wait_for
 
 if TYPE_CHECKING:
@@ -77,6 +78,23 @@ async def test_reasons_are_written_as_they_are_whatever_the_defaults_of_the_role
         desk.conn = conn
         ids = await desk.settle(outcome)
         assert [desk.row(row_id)["last_error"] for row_id in ids] == [AWKWARD] * 3
+
+
+async def test_letters_that_the_database_does_not_know_are_written_as_their_numbers(
+    database: str, conn: psycopg.Connection
+) -> None:
+    conn.execute("CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    url = urlsplit(database)._replace(path="/latin").geturl()
+    try:
+        migrate(url)
+        async with claiming(url) as desk:
+            fill(desk.conn, 2)
+            token, events = await desk.take()
+            assert await desk.storage.settle(token, {events[0]: ACKED, events[1]: Retry("é, but ключ")}) == 0
+            assert desk.row(events[0].id)["status"] == "published"
+            assert desk.row(events[1].id)["last_error"] == r"\xe9, but \u043a\u043b\u044e\u0447"
+    finally:
+        conn.execute("DROP DATABASE latin WITH (FORCE)")
 
 
 async def test_one_connection_is_enough_for_one_thing_at_a_time(desk: Desk) -> None:
