@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -135,6 +136,8 @@ def _login(settings: Settings, server: str) -> dict[str, Any]:
         "user_credentials": settings.nats_creds,
         "nkeys_seed_str": settings.nats_nkey_seed,
     }
+    if settings.nats_creds is not None:
+        _check_creds(Path(settings.nats_creds))
     address = urlsplit(server)
     if any(as_set.values()) or address.username is None:
         return as_set
@@ -142,6 +145,13 @@ def _login(settings: Settings, server: str) -> dict[str, Any]:
     if address.password is None:
         return {"token": user}
     return {"user": user, "password": unquote(address.password)}
+
+
+def _check_creds(path: Path) -> None:
+    """Refuse a file that lacks its token or its seed: nats-py would fail without a word about the file."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if not all(f"BEGIN {part}" in text for part in ("NATS USER JWT", "USER NKEY SEED")):
+        raise ConfigError(f"{path} does not hold the JWT and the seed of a user, as nsc writes them")
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:

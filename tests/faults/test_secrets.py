@@ -193,7 +193,7 @@ def _wrong_logins(right: dict[str, str], folder: Path) -> list[tuple[dict[str, s
         ({"OUTBOX_NATS_TOKEN": canary("token")}, refused),
         ({"OUTBOX_NATS_USER": "relay", "OUTBOX_NATS_PASSWORD": canary("other")}, refused),
         ({"OUTBOX_NATS_NKEY_SEED": canary("seed")}, "seed"),
-        ({"OUTBOX_NATS_CREDS": str(creds)}, ""),
+        ({"OUTBOX_NATS_CREDS": str(creds)}, "does not hold"),
     ]
 
 

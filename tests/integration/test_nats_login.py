@@ -14,6 +14,7 @@ from outbox_notify.jetstream.client import close_nats, connect_nats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.anyio
 
@@ -72,3 +73,21 @@ async def test_t56_a_refused_login_says_so_without_repeating_it(address: str) ->
         with pytest.raises(NatsUnreachable, match="Authorization Violation") as caught:
             await connects(nats_url=url)
         assert "c4nary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", CANARY, f"-----BEGIN NATS USER JWT-----\n{CANARY}\n------END NATS USER JWT------\n"]
+)
+async def test_t56_a_credentials_file_that_is_none_is_named_and_not_repeated(
+    address: str, tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "relay.creds"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(NatsUnreachable, match=r"relay\.creds does not hold") as caught:
+        await connects(nats_url=f"nats://{address}", nats_creds=str(file))
+    assert "c4nary" not in str(caught.value)
+
+
+async def test_a_credentials_file_that_is_not_there_is_named(address: str, tmp_path: Path) -> None:
+    with pytest.raises(NatsUnreachable, match=r"No such file.*relay\.creds"):
+        await connects(nats_url=f"nats://{address}", nats_creds=str(tmp_path / "relay.creds"))
