@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeAlias
 
+import psycopg
 import pytest
 
 from tests.support.checker import Verdict, check
@@ -27,6 +29,7 @@ Account: TypeAlias = "Callable[..., None]"
 # So that what was in hand during the failover is soon taken over.
 QUICK = {"OUTBOX_LEASE": "3s", "OUTBOX_SWEEP_INTERVAL": "1s", "OUTBOX_PUBLISH_TIMEOUT": "1500ms"}
 _RECOVERED = 200
+_WAITING = "FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND application_name NOT LIKE 'outbox%'"
 
 
 @pytest.fixture
@@ -74,6 +77,42 @@ def test_t47_a_failover_with_synchronous_replication_loses_and_invents_nothing(
     assert verdict.problems == {}
     assert all(one.records("server.changed") for one in relays)
     assert recovered < 20
+
+
+@pytest.mark.slow
+def test_t47_no_event_is_published_before_a_synchronous_standby_has_it(
+    synchronous: PostgresPair, nats_server: EmbeddedNats, relay: RelayProcess
+) -> None:
+    relay(synchronous, "a")
+    synchronous.fall_behind()
+    with ThreadPoolExecutor() as threads:
+        writing = threads.submit(_write_one, synchronous.url)
+        wait_for(lambda: _waits_for_standby(synchronous), 10, "the commit to wait for the standby")
+        time.sleep(2)  # in which a relay would see it, if anybody could
+        assert stored(nats_server.url) == 0
+        synchronous.catch_up()
+        writing.result()
+    wait_for_stored(nats_server.url, 1)
+
+
+@pytest.mark.slow
+def test_t47_a_commit_whose_wait_for_the_standby_is_ended_by_hand_is_published(
+    synchronous: PostgresPair, nats_server: EmbeddedNats, relay: RelayProcess
+) -> None:
+    # A limit of the promise: the row is on the primary alone, and everybody sees it.
+    relay(synchronous, "a")
+    synchronous.fall_behind()
+    with ThreadPoolExecutor() as threads:
+        writing = threads.submit(_write_one, synchronous.url)
+        wait_for(lambda: _waits_for_standby(synchronous), 10, "the commit to wait for the standby")
+        with psycopg.connect(synchronous.primary.url, autocommit=True) as conn:
+            conn.execute(f"SELECT pg_cancel_backend(pid) {_WAITING}")
+        writing.result()
+    wait_for_stored(nats_server.url, 1)
+    synchronous.lose_primary("kill")
+    synchronous.standby.promote()
+    with outbox_table(synchronous.standby.url) as table:
+        assert table.rows() == []
 
 
 @pytest.mark.slow
@@ -172,6 +211,16 @@ def _verdict(pair: PostgresPair, nats: EmbeddedNats, writers: Writers) -> Verdic
     with outbox_table(pair.standby.url) as table:
         table.wait_until_settled()
         return check(writers.ledger, table.rows(), read_stream(nats.url))
+
+
+def _write_one(url: str) -> None:
+    with psycopg.connect(url) as conn:
+        put(conn)
+
+
+def _waits_for_standby(pair: PostgresPair) -> bool:
+    with psycopg.connect(pair.primary.url, autocommit=True) as conn:
+        return conn.execute(f"SELECT {_WAITING}").fetchone() is not None
 
 
 def _has_moved(relay: CommandProcess) -> bool:

@@ -110,6 +110,10 @@ class PostgresPair:
         """Let nothing reach the standby any more, as a slow network would."""
         self.stream.deaf()
 
+    def catch_up(self) -> None:
+        """Let the standby stream again."""
+        self.stream.restore()
+
     def lose_primary(self, fate: str) -> None:
         """Let nobody write to the primary any more.
 
