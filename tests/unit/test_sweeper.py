@@ -103,7 +103,9 @@ async def test_nothing_is_pruned_where_published_events_are_deleted_at_once() ->
 
 
 @pytest.mark.parametrize("refusal", [SchemaError("no table"), NotPermitted("no right")])
-async def test_table_that_cannot_be_used_ends_the_sweep_only_when_it_never_could(refusal: OutboxError) -> None:
+async def test_table_that_cannot_be_used_ends_the_sweep_only_when_it_never_could(
+    refusal: OutboxError,
+) -> None:
     rig = Rig()
     rig.upkeep.refusal = refusal
     rig.upkeep.reclaims.append(None)
