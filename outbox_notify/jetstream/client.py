@@ -64,6 +64,9 @@ async def connect_nats(
         except Exception as error:  # noqa: BLE001  # whatever the library raises here means: not connected
             reasons.append(reason(error, CONNECT_TIMEOUT))
             await close_nats(client)
+        except BaseException:
+            await close_nats(client)
+            raise
         else:
             return client
     raise NatsUnreachable("; ".join(dict.fromkeys(reasons)))

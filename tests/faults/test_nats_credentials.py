@@ -69,7 +69,9 @@ def by_creds() -> Login:
     return Login("OUTBOX_NATS_CREDS", creds, configs, restarts=True)
 
 
-@pytest.mark.parametrize("login", [by_password, by_token, by_nkey, by_creds])
+@pytest.mark.parametrize(
+    "login", [by_password, pytest.param(by_token, marks=pytest.mark.slow), by_nkey, by_creds]
+)
 def test_t36_credentials_that_are_changed_are_read_again_and_nothing_is_used_up(
     database: str,
     relay_process: RelayProcess,

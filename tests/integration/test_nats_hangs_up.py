@@ -61,7 +61,12 @@ class HangsUp:
 
 @pytest.mark.parametrize(
     "server",
-    [HangsUp, lambda: HangsUp(NO_STREAMS), lambda: HangsUp(ODD_REFUSAL), lambda: HangsUp(b"not JSON")],
+    [
+        pytest.param(HangsUp, marks=pytest.mark.slow),
+        lambda: HangsUp(NO_STREAMS),
+        lambda: HangsUp(ODD_REFUSAL),
+        lambda: HangsUp(b"not JSON"),
+    ],
     ids=["at the first request", "after an answer", "after a refusal with a new field", "after noise"],
 )
 async def test_publisher_outlives_it_and_calls_again(server: Callable[[], HangsUp]) -> None:

@@ -135,6 +135,26 @@ async def test_handshake_that_does_not_end_with_a_pong_is_no_connection() -> Non
             pass
 
 
+async def test_connecting_that_is_cancelled_leaves_no_connection_behind() -> None:
+    met, ended = asyncio.Event(), asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        met.set()
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+        ended.set()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+        settings = Settings(nats_url=f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(connect_nats, settings, _ignore, _closed)
+            await met.wait()
+            tasks.cancel_scope.cancel()
+        with anyio.fail_after(1):
+            await ended.wait()
+
+
 async def test_what_the_client_has_buffered_goes_out_before_frames() -> None:
     async with connected_to_wire() as (client, wire):
         await client.subscribe("inbox.*")
