@@ -135,8 +135,8 @@ BUGS = (
         (
             Edit(
                 f"{_RELAY}/delivery.py",
-                "if ticket.outcome is None and time.monotonic() >= ticket.batch.expires_at:",
-                "if ticket.outcome is None and time.monotonic() >= ticket.batch.expires_at + 3600:",
+                " >= ticket.batch.expires_at:",
+                " >= ticket.batch.expires_at + 3600:",
             ),
         ),
         "tests/unit/test_delivery.py",
@@ -171,8 +171,8 @@ BUGS = (
         (
             Edit(
                 f"{_RELAY}/delivery.py",
-                "if time.monotonic() >= batch.expires_at and not (outcomes and is_outage):",
-                "if outcomes and is_outage:",
+                " >= batch.expires_at and not (outcomes and is_outage):",
+                " >= 0:",
             ),
         ),
         "tests/unit/test_delivery.py",
@@ -183,5 +183,11 @@ BUGS = (
         (Edit(f"{_RELAY}/delivery.py", "                self._hold_up_claims(batch)\n", ""),),
         "tests/unit/test_delivery.py",
         "test_claims_wait_while_outcomes_cannot_be_written",
+    ),
+    Bug(
+        "freeze-taken-for-the-price-of-a-look",
+        (Edit(f"{_RELAY}/claimer.py", "return min(ended - began, _LONGEST_LOOK)", "return ended - began"),),
+        "tests/unit/test_claimer.py",
+        "test_time_that_a_relay_was_frozen_in_a_claim_is_not_the_cost_of_its_look",
     ),
 )
