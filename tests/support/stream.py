@@ -123,7 +123,11 @@ def spying(url: str, subject: str = "events.>") -> Iterator[Spy]:
 async def connected(url: str) -> AsyncIterator[Any]:
     """Hold a client of nats-py open to one of the servers; when that goes, it comes back by itself."""
     client = await nats.connect(
-        url.split(","), error_cb=_ignore, reconnect_time_wait=0.1, max_reconnect_attempts=-1, connect_timeout=_TIMEOUT
+        url.split(","),
+        error_cb=_ignore,
+        reconnect_time_wait=0.1,
+        max_reconnect_attempts=-1,
+        connect_timeout=_TIMEOUT,
     )
     try:
         yield client
