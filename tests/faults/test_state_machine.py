@@ -104,7 +104,7 @@ def enter(account: Callable[..., None], happened: Counter[str]) -> None:
 def test_t62_every_event_ends_and_keeps_its_order_on_the_model(
     loop: VirtualLoop, limits: Limits, account: Callable[..., None]
 ) -> None:
-    enter(account, play(loop, lambda: ModelTable(limits), QUICK, stories=60, steps=50))
+    enter(account, play(loop, lambda: ModelTable(limits), QUICK, stories=45, steps=150))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_t62_every_event_ends_and_keeps_its_order_on_the_model(
 def test_t62_every_event_ends_and_keeps_its_order_on_postgresql(
     loop: VirtualLoop, real_table: Callable[[], ModelTable], account: Callable[..., None]
 ) -> None:
-    enter(account, play(loop, real_table, QUICK, stories=15, steps=50))
+    enter(account, play(loop, real_table, QUICK, stories=10, steps=120))
 
 
 @pytest.mark.slow
@@ -122,7 +122,7 @@ def test_t62_every_event_ends_and_keeps_its_order_on_postgresql(
 def test_t62_many_new_stories_on_the_model(
     loop: VirtualLoop, limits: Limits, account: Callable[..., None]
 ) -> None:
-    enter(account, play(loop, lambda: ModelTable(limits), THOROUGH, stories=1500, steps=100))
+    enter(account, play(loop, lambda: ModelTable(limits), THOROUGH, stories=1000, steps=200))
 
 
 @pytest.mark.slow
@@ -132,4 +132,4 @@ def test_t62_many_new_stories_on_the_model(
 def test_t62_many_new_stories_on_postgresql(
     loop: VirtualLoop, real_table: Callable[[], ModelTable], account: Callable[..., None]
 ) -> None:
-    enter(account, play(loop, real_table, THOROUGH, stories=150, steps=80))
+    enter(account, play(loop, real_table, THOROUGH, stories=100, steps=150))

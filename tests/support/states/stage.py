@@ -104,6 +104,11 @@ class Stage:
         self._tell_relays(heard=heard)
         return discarded
 
+    def wake(self) -> None:
+        """Stir all relays."""
+        for relay in self.relays.values():
+            self.loop.call(relay.bed.stir)
+
     def crash(self, name: str) -> None:
         """Let a relay die with all it has in hand; another takes its place."""
         self.loop.call(self.relays[name].die)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_AGGREGATES = st.lists(st.sampled_from((1, 2, None)), min_size=1, max_size=4)
+_AGGREGATES = st.lists(st.sampled_from((1, 1, 2, None)), min_size=1, max_size=4)
 # Which of several; as many as there may be.
 _PLACE = st.integers(0, 7)
 _RELAY = st.sampled_from(RELAYS)
@@ -28,7 +28,7 @@ _READ = st.sampled_from((OK, OK, OK, UNREACHABLE))
 _REFUSALS: tuple[Outcome, ...] = (
     Retry("no"), Retry("no"), Failed("never", counted=True), Rested(ROUTE, "full"), Released("no leader"),
 )  # fmt: skip
-_SCHEDULED, _HOURS = 20.0, 7200
+_HOURS = 7200
 
 
 class World(RuleBasedStateMachine):
@@ -44,15 +44,12 @@ class World(RuleBasedStateMachine):
 
     # Writers.
 
-    @rule(aggregates=_AGGREGATES)
-    def insert(self, aggregates: list[int | None]) -> None:
-        """Commit events."""
-        self.stage.end(self.stage.write(aggregates), commit=True)
-
-    @rule(aggregates=_AGGREGATES)
-    def schedule(self, aggregates: list[int | None]) -> None:
-        """Commit events that are due later."""
-        self.stage.end(self.stage.write(aggregates, delay=_SCHEDULED), commit=True)
+    @rule(aggregates=_AGGREGATES, delay=st.sampled_from((0.0, 0.0, 0.0, 20.0)), heard=st.booleans())
+    def insert(self, aggregates: list[int | None], delay: float, heard: bool) -> None:  # noqa: FBT001  # drawn by name
+        """Commit events, due at once or later; relays are notified, or not."""
+        self.stage.end(self.stage.write(aggregates, delay=delay), commit=True)
+        if heard:
+            self.stage.wake()
 
     @precondition(lambda self: len(self.stage.table.unseen) < 2)
     @rule(aggregates=_AGGREGATES)
@@ -86,47 +83,33 @@ class World(RuleBasedStateMachine):
         """Let outcomes be written, or a batch be given back whole."""
         self.stage.let(_one_of(self._waiting("settle", "release"), place), fate)
 
-    @precondition(lambda self: self._waiting("reclaim"))
+    @precondition(lambda self: self._waiting("reclaim", "prune"))
     @rule(place=_PLACE, fate=_WRITTEN)
-    def reclaim(self, place: int, fate: str) -> None:
-        """Let a relay take over leases that have run out."""
-        self.stage.let(_one_of(self._waiting("reclaim"), place), fate)
-
-    @precondition(lambda self: self._waiting("prune"))
-    @rule(place=_PLACE, fate=_WRITTEN)
-    def prune(self, place: int, fate: str) -> None:
-        """Let a relay delete what was published long ago."""
-        self.stage.let(_one_of(self._waiting("prune"), place), fate)
+    def sweep(self, place: int, fate: str) -> None:
+        """Let a relay take over leases that have run out, or delete what was published long ago."""
+        self.stage.let(_one_of(self._waiting("reclaim", "prune"), place), fate)
 
     # Messages.
 
     @precondition(lambda self: self.stage.traffic.wire)
-    @rule(place=_PLACE)
-    def publish(self, place: int) -> None:
-        """Store a message, and acknowledge it."""
+    @rule(place=_PLACE, acked=st.sampled_from((True, True, False)))
+    def publish(self, place: int, acked: bool) -> None:  # noqa: FBT001  # drawn by name
+        """Store a message; its ack comes at once, or late, or when nobody waits any more."""
         message = self._first_on_the_wire(place)
-        self.stage.answer(message, self.stage.store(message))
+        ack = self.stage.store(message)
+        if acked:
+            self.stage.answer(message, ack)
+        else:
+            self.stage.answers.append((message, ack))
 
     @precondition(lambda self: self.stage.traffic.wire)
-    @rule(place=_PLACE, refusal=st.sampled_from(_REFUSALS))
-    def refuse(self, place: int, refusal: Outcome) -> None:
-        """Refuse a message."""
+    @rule(place=_PLACE, refusal=st.none() | st.sampled_from(_REFUSALS))
+    def refuse(self, place: int, refusal: Outcome | None) -> None:
+        """Refuse a message, or lose it."""
         message = self._first_on_the_wire(place)
         self.stage.traffic.wire.remove(message)
-        self.stage.answer(message, refusal)
-
-    @precondition(lambda self: self.stage.traffic.wire)
-    @rule(place=_PLACE)
-    def publish_and_answer_late(self, place: int) -> None:
-        """Store a message; its ack takes its time, or comes when nobody waits any more."""
-        message = self._first_on_the_wire(place)
-        self.stage.answers.append((message, self.stage.store(message)))
-
-    @precondition(lambda self: self.stage.traffic.wire)
-    @rule(place=_PLACE)
-    def lose(self, place: int) -> None:
-        """Lose a message."""
-        self.stage.traffic.wire.remove(self._first_on_the_wire(place))
+        if refusal is not None:
+            self.stage.answer(message, refusal)
 
     @precondition(lambda self: self.stage.answers)
     @rule(place=_PLACE)
@@ -138,30 +121,18 @@ class World(RuleBasedStateMachine):
 
     # Relays, and time.
 
-    @rule(seconds=st.sampled_from((5, 5, 15, 40)))
+    @rule(seconds=st.sampled_from((5, 5, 15, 40, _HOURS)))
     def pass_time(self, seconds: int) -> None:
-        """Let deadlines pass, retries come due, leases run out."""
+        """Let deadlines pass, retries come due, leases run out, published events grow old."""
         self.stage.pass_time(seconds)
 
-    @rule()
-    def pass_hours(self) -> None:
-        """Let what was published grow old."""
-        self.stage.pass_time(_HOURS)
-
-    @rule(name=_RELAY)
-    def crash(self, name: str) -> None:
-        """Kill a relay."""
-        self.stage.crash(name)
-
-    @rule(name=_RELAY)
-    def stop(self, name: str) -> None:
-        """Drain a relay."""
-        self.stage.stop(name)
-
-    @rule(name=_RELAY)
-    def wake(self, name: str) -> None:
-        """Stir a relay."""
-        self.stage.loop.call(self.stage.relays[name].bed.stir)
+    @rule(name=_RELAY, crash=st.booleans())
+    def end_relay(self, name: str, crash: bool) -> None:  # noqa: FBT001  # drawn by name
+        """Kill a relay, or drain it; another takes its place."""
+        if crash:
+            self.stage.crash(name)
+        else:
+            self.stage.stop(name)
 
     @rule(name=_RELAY | st.none(), steps=st.integers(1, 20))
     def work(self, name: str | None, steps: int) -> None:
