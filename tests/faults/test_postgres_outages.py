@@ -84,7 +84,8 @@ def test_t44_postgresql_dies_in_every_way_under_load(
     assert all(relay.running and len(relay.records("wake.ready")) == 6 for relay in relays)
 
 
-@pytest.mark.parametrize("seconds", [6, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [6, 60])
 def test_t45_backends_are_ended_at_random(
     database: str,
     conn: psycopg.Connection,

@@ -110,6 +110,7 @@ def course(
     return lambda behind: Course(postgres_server, relay_process, behind)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_t69_rows_that_may_not_go_are_not_in_the_way(
     course: Callable[[int], Course], measured: Callable[..., None]

@@ -50,6 +50,7 @@ def hostile_defaults(conn: psycopg.Connection) -> None:
         )
 
 
+@pytest.mark.slow
 def test_t64_defaults_of_the_role_neither_end_the_wake_nor_delay_events(
     database: str,
     hostile_defaults: None,
@@ -152,6 +153,7 @@ def _lock_backend(wake: WakeView) -> int:
     return found.pop()
 
 
+@pytest.mark.slow
 def test_t04_a_frozen_listen_backend_is_noticed(
     conn: psycopg.Connection,
     wake: WakeView,

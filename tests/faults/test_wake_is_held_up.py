@@ -81,6 +81,7 @@ def writer(database: str) -> Iterator[Callable[[], psycopg.Connection]]:
         yield lambda: opened.enter_context(psycopg.connect(database))
 
 
+@pytest.mark.slow
 def test_t63_waiting_for_the_wake_lock_delays_nobody_and_pins_nothing_for_long(
     database: str,
     conn: psycopg.Connection,

@@ -68,6 +68,7 @@ def test_t65_a_spare_relay_takes_over_from_a_frozen_one_at_once(
     assert max(ages.of(ages.insert(conn))) < SOON
 
 
+@pytest.mark.slow
 def test_t65_a_spare_relay_takes_over_from_one_whose_host_is_gone(
     proxied_database: str,
     proxy: Proxy,
