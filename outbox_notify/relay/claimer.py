@@ -116,8 +116,9 @@ class Claimer:
         self._frontier = Frontier(self._batch_size)
         self._leases.forget_foreign()
         if claim.token is not None:
-            await self._outbox.release(claim.token, "claimed by what was known of another server")
+            # Not ours any more, whether it can be given back or not: then it holds like that of a stranger.
             self._leases.settled(claim.token, written=True)
+            await self._outbox.release(claim.token, "claimed by what was known of another server")
         return await self._claim(held)
 
     def nothing_before(self, claim: Claim) -> float:

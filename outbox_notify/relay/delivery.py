@@ -105,11 +105,15 @@ class Delivery:
             await self._wait_for_answers(batch)
             await self._settle(batch)
         except BaseException:
-            batch.entered.set()
-            with anyio.move_on_after(_SETTLE_ON_STOP, shield=True):
-                await self._settle(batch)
+            await self.give_back(batch)
             raise
         return batch.outcomes
+
+    async def give_back(self, batch: Batch) -> None:
+        """Settle what is known of a batch and release the rest, since the relay stops at once."""
+        batch.entered.set()
+        with anyio.move_on_after(_SETTLE_ON_STOP, shield=True):
+            await self._settle(batch)
 
     async def send(self) -> None:
         """Hand events to JetStream in the order in which they became free, until cancelled; the only task that does."""

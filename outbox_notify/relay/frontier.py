@@ -41,6 +41,7 @@ class Frontier:
         self.went_back = False
         self._freed: list[int] = []
         self._settled: set[int] = set()
+        self._noted: dict[int, int] = {}
 
     def begin(self, *, walking: bool = False) -> int:
         """Note that a claim begins, from the front or as a step of the walk.
@@ -51,6 +52,7 @@ class Frontier:
         self.at = self.walk if self.walk is not None and walking else self.front
         self._freed.clear()
         self._settled.clear()
+        self._noted = dict(self.at.passed)
         unlisted = self.late.unlisted_from
         return self.at.next if unlisted is None else min(self.at.next, unlisted)
 
@@ -64,6 +66,9 @@ class Frontier:
         self._move_on(scan, claimed)
         freed = [*self._freed, *(row.first for row in scan.passed if row.key in self._settled)]
         if freed:
+            # Going back while the claim ran forgot what would be met again; but the claim has moved on past it.
+            for key, first in self._noted.items():
+                self.at.note(key, first)
             self._go_back(min(freed))
         self.went_back = bool(freed)
 
@@ -93,9 +98,9 @@ class Frontier:
             self._tell_walk(scan, reached)
             self._widen(stuck=stuck, hardly=scan.free * 2 < self._least_look and not scan.exhausted)
             self.front.next = reached + 1
-        elif scan.exhausted or reached + 1 >= self.front.next:
+        elif (scan.exhausted and reached >= scan.frontier) or reached + 1 >= self.front.next:
             self._arrive(max(self.front.next, reached + 1))
-        elif reached < self.at.next and claimed == 0:
+        elif stuck and reached < self.at.next:
             # No room to note what is in the way.
             self.walk = None
         else:

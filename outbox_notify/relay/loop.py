@@ -106,16 +106,13 @@ class Relay:
             self._slots.release()
             raise
         self._proven, self.trouble = True, None
-        await self._wake.looked(claim.claimed)
         if claim.token is None:
             self._slots.release()
+            await self._wake.looked(0)
         else:
             batch = Batch(claim.token, claim.claimed, began + self._lease, claim.suspect)
             self._delivery.line_up(batch)
-            if batch.alone:
-                await self._carry_alone(batch)
-            else:
-                batches.start_soon(self._carry, batch)
+            await self._send_off(batch, batches)
         if claim.scan.exhausted:
             if self._claimer.nothing_due(claim):
                 self.drained.set()
@@ -139,15 +136,27 @@ class Relay:
             self._given_back.reset()
             self._patience = 0.0
 
-    async def _carry_alone(self, batch: Batch) -> None:
-        """Carry an event that has crashed relays with nothing else in hand, so that no other is blamed for it."""
-        for _ in range(BATCHES_IN_HAND - 1):
-            await self._slots.acquire()
+    async def _send_off(self, batch: Batch, batches: TaskGroup) -> None:
+        """Start a batch on its way; one that has crashed relays goes alone, so that no other is blamed for it."""
+        try:
+            await self._wake.looked(batch.claimed)
+            for _ in range(self._others(batch)):
+                await self._slots.acquire()
+        except BaseException:
+            await self._delivery.give_back(batch)
+            raise
+        if not batch.alone:
+            batches.start_soon(self._carry, batch)
+            return
         try:
             await self._carry(batch)
         finally:
-            for _ in range(BATCHES_IN_HAND - 1):
+            for _ in range(self._others(batch)):
                 self._slots.release()
+
+    def _others(self, batch: Batch) -> int:
+        """Return for how many others there must be no room beside a batch."""
+        return BATCHES_IN_HAND - 1 if batch.alone else 0
 
     def _note(self, error: OutboxError) -> None:
         """Take an error for an outage, unless it shows at the very start that this relay cannot work here."""

@@ -88,6 +88,18 @@ async def test_a_claim_by_another_server_is_given_back_and_made_anew_from_the_be
     assert rig.notes.of("server.changed") == [{"server": "second"}]
 
 
+async def test_claim_that_cannot_be_given_back_to_another_server_is_not_taken_for_ours() -> None:
+    rig = Rig()
+    token = await rig.claim(900)
+    rig.settle(token, ACKED, 900)
+    rig.outbox.server = "second"
+    rig.outbox.unreachable["release"] = 1
+    with pytest.raises(DatabaseUnreachable):
+        await rig.claim(880)
+    await rig.claim()
+    assert rig.outbox.wanted[-1].own == []
+
+
 async def test_leases_of_others_are_looked_at_again_on_another_server() -> None:
     rig = Rig()
     token = await rig.claim(900)

@@ -159,6 +159,52 @@ def test_walk_never_overtakes_a_front_that_had_to_stop() -> None:
     assert frontier.begin(walking=True) == 30_001
 
 
+def test_going_back_while_a_claim_ran_forgets_nothing_that_the_claim_has_moved_past() -> None:
+    frontier = Frontier(LOOK)
+    advanced(frontier, 10_000, held(9_700, key=7))
+    frontier.lower(9_500)
+    frontier.advance(scan(12_000), claimed=1)
+    assert (frontier.begin(), frontier.at.passed) == (12_001, {7: 9_700})
+    assert frontier.begin(walking=True) == 9_500
+
+
+def test_walk_that_arrives_while_something_comes_free_behind_it_keeps_its_notes() -> None:
+    frontier = far()
+    frontier.advance(scan(100_000), 0)
+    frontier.look_at_all()
+    frontier.begin(walking=True)
+    step(frontier, 60_000, held(50_000, key=9))
+    frontier.advance(scan(100_000), 0)
+    frontier.begin(walking=True)
+    frontier.lower(10_000)
+    frontier.advance(scan(100_500, free=LOOK, exhausted=False), 1)
+    assert (frontier.begin(), frontier.at.passed) == (100_501, {9: 50_000})
+    assert frontier.begin(walking=True) == 10_000
+
+
+def test_walk_that_could_not_note_all_it_passed_over_never_becomes_the_front() -> None:
+    frontier = far(held(17, key=7))
+    frontier.advance(scan(100_000), 0)
+    frontier.look_at_all()
+    frontier.begin(walking=True)
+    rows = [held(1000 + n, key=1000 + n, tenant=f"t{n % 100}") for n in range(2300)]
+    frontier.advance(scan(90_000, rows, exhausted=True), claimed=1)
+    assert frontier.begin() == 100_001
+    assert frontier.at.passed == {7: 17}
+
+
+def test_late_commit_behind_a_walk_does_not_end_it() -> None:
+    frontier = far()
+    frontier.advance(scan(100_000), 0)
+    frontier.look_at_all()
+    frontier.begin(walking=True)
+    step(frontier, 50_000)
+    frontier.advance(scan(100_000), 0)
+    frontier.begin(walking=True)
+    frontier.advance(scan(40_000, [held(39_000, key=5)], free=0, exhausted=False), 0)
+    assert frontier.begin(walking=True) == 40_001
+
+
 def test_walk_without_room_to_note_what_is_in_the_way_ends() -> None:
     frontier = far()
     frontier.advance(scan(100_000), 0)

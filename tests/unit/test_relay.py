@@ -208,6 +208,24 @@ async def test_event_that_crashed_relays_is_carried_with_nothing_else_in_hand() 
         await until(lambda: 3 in rig.outbox.settled)
 
 
+async def test_event_that_waits_to_go_alone_is_given_back_by_a_relay_that_stops_at_once() -> None:
+    rig = Rig()
+    rig.sender.decide = lambda _row: None
+    rig.outbox.will_claim(event(1))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(rig.relay.run)
+        await until(lambda: rig.sender.sent == [1])
+        await rig.asleep()
+        rig.outbox.suspect = True
+        rig.outbox.will_claim(event(2))
+        rig.wake.stir()
+        await until(lambda: not rig.outbox.batches)
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+    assert list(rig.outbox.released.values()) == ["the relay stopped before it was read"]
+    assert rig.sender.sent == [1]
+
+
 async def test_drained_when_nothing_is_due_and_nothing_in_hand() -> None:
     rig = Rig(draining=True)
     rig.sender.decide = lambda _row: None
