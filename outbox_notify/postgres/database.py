@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from outbox_notify.config.settings import Settings
 
 CONNECT_TIMEOUT = 5
+# So that a host which vanishes is noticed in seconds, not hours.
+KEEPALIVES = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3}
 
 _MALFORMED = (
     "the database URL is malformed: write postgresql://user:password@host:port/dbname;"

@@ -9,7 +9,7 @@ import psycopg
 
 from outbox_notify.errors import DatabaseUnreachable
 from outbox_notify.postgres.connections import Connections
-from outbox_notify.postgres.database import connection_parameters, translated
+from outbox_notify.postgres.database import KEEPALIVES, connection_parameters, translated
 from outbox_notify.postgres.silence import ending_with_silence
 from outbox_notify.postgres.transaction import run_whole
 
@@ -31,12 +31,7 @@ _MIGRATED = {"0A000"}
 # This server takes no writes any more: another one does, and the address may lead there.
 _READ_ONLY = {"25006"}
 _TRIES = 3
-_VANISHED_HOST = {
-    "keepalives_idle": 5,
-    "keepalives_interval": 3,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 15_000,
-}
+_VANISHED_HOST = {**KEEPALIVES, "tcp_user_timeout": 15_000}
 
 
 class Pool:

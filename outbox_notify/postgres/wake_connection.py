@@ -9,7 +9,7 @@ import anyio
 import psycopg
 
 from outbox_notify.errors import DatabaseUnreachable
-from outbox_notify.postgres.database import connection_parameters, translated
+from outbox_notify.postgres.database import KEEPALIVES, connection_parameters, translated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 # Both connections are asked this often whether they live: a dead link may say nothing for minutes.
 HEARTBEAT = 2.0
 ANSWER_TIMEOUT = 3.0
-_KEEPALIVES = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3}
 # Nothing of the role's defaults may end a wait or make it hold a snapshot, and a host that vanishes must free the lock
 # in seconds, not hours. Asked for as the connection is made: a SET would stay in a pooler that nobody told us of.
 _SETTINGS = {
@@ -53,7 +52,7 @@ async def wake_connection(settings: Settings, what: str) -> AsyncIterator[psycop
     parameters["options"] = f"{parameters.get('options', '')} {ours}".lstrip()
     with translated(f"PostgreSQL ({what})"):
         conn = await psycopg.AsyncConnection.connect(
-            "", autocommit=True, prepare_threshold=None, **{**parameters, **_KEEPALIVES}
+            "", autocommit=True, prepare_threshold=None, **{**parameters, **KEEPALIVES}
         )
         try:
             yield conn

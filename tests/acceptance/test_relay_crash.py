@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, TypeAlias
 
 from tests.support.checker import check
+from tests.support.figures import reclaims
 from tests.support.front import LOSE, STORE, Answer, standing_before
 from tests.support.outbox import fill, outbox_table
 from tests.support.processes import wait_for
@@ -36,11 +37,6 @@ def catch_with_events(relay: CommandProcess, table: OutboxTable, name: str) -> i
     raise AssertionError(f"relay {name} never had events in hand:\n{relay.text}")
 
 
-def reclaimed(*relays: CommandProcess) -> int:
-    """Return how many events the relays say they took over from expired leases."""
-    return sum(record["reclaimed"] for relay in relays for record in relay.records("lease.expired"))
-
-
 def test_a_relay_killed_half_way_costs_nothing_but_time(
     database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
 ) -> None:
@@ -53,7 +49,7 @@ def test_a_relay_killed_half_way_costs_nothing_but_time(
         table.wait_until_settled(60)
         verdict = check(writers.ledger, table.rows(), read_stream(nats_server.url))
     assert verdict.problems == {}
-    assert reclaimed(other) == caught >= 1
+    assert reclaims(other) == caught >= 1
     assert len(writers.ledger.committed) >= 20_000
     assert writers.ledger.rolled_back
 
@@ -75,7 +71,7 @@ def test_t15_a_relay_that_was_overtaken_changes_nothing(
         assert table.rows() == before
         verdict = check(writers.ledger, table.rows(), read_stream(nats_server.url))
     assert verdict.problems == {}
-    assert reclaimed(other) >= 1
+    assert reclaims(other) >= 1
 
 
 def test_four_relays_that_come_and_go_keep_every_promise(
@@ -92,7 +88,7 @@ def test_four_relays_that_come_and_go_keep_every_promise(
         table.wait_until_settled(60)
         verdict = check(writers.ledger, table.rows(), read_stream(nats_server.url))
     assert verdict.problems == {}
-    assert reclaimed(*relays) >= 3
+    assert reclaims(*relays) >= 3
 
 
 class Supervisor:
@@ -166,5 +162,5 @@ def test_events_claimed_again_and_again_fail_without_holding_up_others(
         )
         assert [row.id for row in table.rows() if row.status == "failed"] == [1, 2]
     # Four leases were expired: two events failed, two went out alone.
-    assert (relay.records("lease.expired")[0]["failed"], reclaimed(relay)) == (2, 2)
+    assert (relay.records("lease.expired")[0]["failed"], reclaims(relay)) == (2, 2)
     assert [message.json["n"] for message in read_stream(nats_server.url)] == list(range(3, 11))

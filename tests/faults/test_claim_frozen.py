@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.outbox import OutboxTable, fill
+from tests.support.postgres import pids
 from tests.support.processes import wait_for
 from tests.support.writers import Writers
 
@@ -49,7 +50,7 @@ def test_t66_a_relay_frozen_with_rows_on_the_wire_stops_no_other(
     proxy.slow(rate=1_000_000)
     conn.execute("ALTER TABLE event_outbox ALTER COLUMN payload SET STORAGE EXTERNAL")
     fill(conn, 120, aggregates=120, tenant="large", size=BODY)
-    wait_for(lambda: bool(_pids(conn, SENDING)), 15, "bodies to be on the wire")
+    wait_for(lambda: bool(pids(conn, SENDING)), 15, "bodies to be on the wire")
     frozen.freeze()
     in_hand = OutboxTable(conn).in_hand("frozen")
     assert in_hand * BODY > 10_000_000
@@ -59,7 +60,7 @@ def test_t66_a_relay_frozen_with_rows_on_the_wire_stops_no_other(
         ages.insert(conn, aggregate="article-1")
         time.sleep(0.1)
     measured(ages=ages.all(), in_hand=in_hand)
-    assert _pids(conn, SENDING), "the frozen relay was not frozen while it read"
+    assert pids(conn, SENDING), "the frozen relay was not frozen while it read"
     assert OutboxTable(conn).in_hand("frozen") == in_hand
     assert max(ages.all()) < LONGEST_STALL
 
@@ -87,13 +88,9 @@ def test_t66_a_relay_frozen_at_any_moment_leaves_no_transaction_open(
             # What was on its way to the server is still run.
             time.sleep(0.05)
             since = time.monotonic()
-            wait_for(lambda: not _pids(conn, OPEN), LONGEST_STALL, "transactions of a frozen relay to end")
+            wait_for(lambda: not pids(conn, OPEN), LONGEST_STALL, "transactions of a frozen relay to end")
             longest = max(longest, time.monotonic() - since)
             in_hand += bool(table.in_hand("frozen"))
             frozen.thaw()
     measured(longest=longest, in_hand=in_hand)
     assert in_hand, "the relay was never frozen at work"
-
-
-def _pids(conn: psycopg.Connection, query: str) -> set[int]:
-    return {row[0] for row in conn.execute(query.encode()).fetchall()}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tests.support.figures import reclaims
 from tests.support.machine import watched_machine
 from tests.support.outbox import OutboxTable, fill
+from tests.support.postgres import pids
 from tests.support.processes import wait_for
 from tests.support.stream import read_stream
 
@@ -73,8 +74,3 @@ def test_t28_a_relay_frozen_while_its_claim_runs_holds_up_nobody(
     assert len(stream) == 40
     assert reclaims(other) == 20
     assert late < LEASE + SWEEP + 1 + 1
-
-
-def pids(conn: psycopg.Connection, query: str) -> set[int]:
-    """Return the backends that a query names."""
-    return {row[0] for row in conn.execute(query.encode()).fetchall()}

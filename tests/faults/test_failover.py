@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 import psycopg
@@ -11,6 +12,7 @@ import pytest
 
 from tests.support.checker import Verdict, check
 from tests.support.events import put
+from tests.support.figures import reclaims
 from tests.support.outbox import fill, outbox_table
 from tests.support.postgres_pair import PostgresPair
 from tests.support.processes import wait_for
@@ -19,6 +21,7 @@ from tests.support.writers import Writers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
 
     from outbox_notify.embedded import EmbeddedNats
     from tests.support.command import CommandProcess
@@ -73,7 +76,7 @@ def test_t47_a_failover_with_synchronous_replication_loses_and_invents_nothing(
         wait_for_stored(nats_server.url, 500)
         recovered = _fail_over(synchronous, nats_server, lambda: synchronous.lose_primary(fate))
     verdict = _verdict(synchronous, nats_server, writers)
-    account(verdict, recover_s=round(recovered, 2), reclaims=_reclaimed(relays))
+    account(verdict, recover_s=round(recovered, 2), reclaims=reclaims(*relays))
     assert verdict.problems == {}
     assert all(one.records("server.changed") for one in relays)
     assert recovered < 20
@@ -85,9 +88,7 @@ def test_t47_no_event_is_published_before_a_synchronous_standby_has_it(
 ) -> None:
     relay(synchronous, "a")
     synchronous.fall_behind()
-    with ThreadPoolExecutor() as threads:
-        writing = threads.submit(_write_one, synchronous.url)
-        wait_for(lambda: _waits_for_standby(synchronous), 10, "the commit to wait for the standby")
+    with _commit_that_waits(synchronous) as writing:
         time.sleep(2)  # in which a relay would see it, if anybody could
         assert stored(nats_server.url) == 0
         synchronous.catch_up()
@@ -102,9 +103,7 @@ def test_t47_a_commit_whose_wait_for_the_standby_is_ended_by_hand_is_published(
     # A limit of the promise: the row is on the primary alone, and everybody sees it.
     relay(synchronous, "a")
     synchronous.fall_behind()
-    with ThreadPoolExecutor() as threads:
-        writing = threads.submit(_write_one, synchronous.url)
-        wait_for(lambda: _waits_for_standby(synchronous), 10, "the commit to wait for the standby")
+    with _commit_that_waits(synchronous) as writing:
         with psycopg.connect(synchronous.primary.url, autocommit=True) as conn:
             conn.execute(f"SELECT pg_cancel_backend(pid) {_WAITING}")
         writing.result()
@@ -135,7 +134,7 @@ def test_t47_what_an_asynchronous_standby_has_not_got_is_lost_with_its_business_
     assert {event_id for (event_id,) in documents} == kept
     writers.ledger.committed -= undone
     verdict = _verdict(asynchronous, nats_server, writers)
-    account(verdict, recover_s=round(recovered, 2), reclaims=_reclaimed(relays))
+    account(verdict, recover_s=round(recovered, 2), reclaims=reclaims(*relays))
     # Events whose rows are gone were published before: nobody could know. Nothing else is wrong.
     assert set(verdict.phantom) <= undone | writers.ledger.unknown
     assert len(verdict.phantom) > 200
@@ -193,7 +192,7 @@ def test_t47_a_primary_that_hangs_is_left(
             # Writers wait for its answer for ever; that is none of the relay's business.
             asynchronous.primary.kill()
     verdict = _verdict(asynchronous, nats_server, writers)
-    account(verdict, recover_s=round(recovered, 2), reclaims=_reclaimed(relays))
+    account(verdict, recover_s=round(recovered, 2), reclaims=reclaims(*relays))
     assert verdict.problems == {}
     assert recovered < 60
 
@@ -213,6 +212,15 @@ def _verdict(pair: PostgresPair, nats: EmbeddedNats, writers: Writers) -> Verdic
         return check(writers.ledger, table.rows(), read_stream(nats.url))
 
 
+@contextmanager
+def _commit_that_waits(pair: PostgresPair) -> Iterator[Future[None]]:
+    """Write an event whose commit waits for the standby; it has ended by the end of the context."""
+    with ThreadPoolExecutor() as threads:
+        writing = threads.submit(_write_one, pair.url)
+        wait_for(lambda: _waits_for_standby(pair), 10, "the commit to wait for the standby")
+        yield writing
+
+
 def _write_one(url: str) -> None:
     with psycopg.connect(url) as conn:
         put(conn)
@@ -225,7 +233,3 @@ def _waits_for_standby(pair: PostgresPair) -> bool:
 
 def _has_moved(relay: CommandProcess) -> bool:
     return bool(relay.records("server.changed"))
-
-
-def _reclaimed(relays: list[CommandProcess]) -> int:
-    return sum(int(record["reclaimed"]) for one in relays for record in one.records("lease.expired"))

@@ -13,6 +13,7 @@ import pytest
 from tests.support.figures import fenced, repeats
 from tests.support.front import STORE, Answer, standing_before
 from tests.support.outbox import OutboxTable, fill
+from tests.support.postgres import pids
 from tests.support.processes import wait_for
 from tests.support.stream import spying, stored
 
@@ -95,11 +96,11 @@ def test_t25_marks_that_meet_a_lock_are_tried_again(
         assert gate.reached.wait(20)
         other.execute(LOCK.format("max").encode())
         gate.opened.set()
-        wait_for(lambda: bool(_pids(conn, WAITING)), 10, "the mark to wait for the lock")
+        wait_for(lambda: bool(pids(conn, WAITING)), 10, "the mark to wait for the lock")
         if how == "deadlock":
             other.execute(LOCK.format("min").encode())
         if how == "cancelled":
-            conn.execute("SELECT pg_cancel_backend(%s)", [_pids(conn, WAITING).pop()])
+            conn.execute("SELECT pg_cancel_backend(%s)", [pids(conn, WAITING).pop()])
         wait_for(lambda: LOGGED[how] in _log(postgres_server)[seen:], 10, how)
         other.rollback()
         OutboxTable(conn).wait_until_settled()
@@ -142,12 +143,12 @@ def test_t26_a_connection_lost_in_the_commit_of_a_mark(
     with spying(nats_server.url) as spy:
         relay = relay_process(OUTBOX_DATABASE_URL=proxied_database)
         fill(conn, EVENTS, aggregates=0)
-        wait_for(lambda: bool(_pids(conn, COMMITTING)), 20, "the mark to commit")
+        wait_for(lambda: bool(pids(conn, COMMITTING)), 20, "the mark to commit")
         if how == "cut":
             # The server commits all the same: the relay does not learn it.
             proxy.cut()
         else:
-            conn.execute("SELECT pg_terminate_backend(%s)", [_pids(conn, COMMITTING).pop()])
+            conn.execute("SELECT pg_terminate_backend(%s)", [pids(conn, COMMITTING).pop()])
         began = time.monotonic()
         relay.wait_for_record("settle.postponed")
         OutboxTable(conn).wait_until_settled()
@@ -177,10 +178,6 @@ def _other(url: str) -> Iterator[psycopg.Connection]:
     with psycopg.connect(url, options="-c deadlock_timeout=20s") as other:
         yield other
         other.rollback()
-
-
-def _pids(conn: psycopg.Connection, query: str) -> set[int]:
-    return {row[0] for row in conn.execute(query.encode()).fetchall()}
 
 
 def _log(server: EmbeddedPostgres) -> str:

@@ -108,6 +108,14 @@ def test_reasons_of_what_came_back_are_told_by_route(conn: psycopg.Connection) -
     assert all(0 <= each.oldest_age_seconds < 60 for each in returned)
 
 
+def plan_of(conn: psycopg.Connection, name: str, how: bytes = b"FORMAT TEXT") -> str:
+    """Return the plan of a statement under the settings with which it runs."""
+    with conn.transaction():
+        conn.execute(query("status_begin", "public"), {"timeout": "10s"})
+        explain = b"EXPLAIN (" + how + b") " + query(name, "public").as_bytes(conn)
+        return "\n".join(line for (line,) in conn.execute(explain))
+
+
 def test_looking_for_reasons_is_bounded_whatever_waits(conn: psycopg.Connection) -> None:
     conn.execute(
         "INSERT INTO event_outbox (tenant_id, event_type, aggregate_type, aggregate_id, payload, available_at)"
@@ -115,10 +123,7 @@ def test_looking_for_reasons_is_bounded_whatever_waits(conn: psycopg.Connection)
         " FROM generate_series(1, 40000) AS n"
     )
     conn.execute("VACUUM ANALYZE event_outbox")
-    with conn.transaction():
-        conn.execute(query("status_begin", "public"), {"timeout": "10s"})
-        explain = b"EXPLAIN (ANALYZE, FORMAT TEXT) " + query("status_returned", "public").as_bytes(conn)
-        plan = "\n".join(line for (line,) in conn.execute(explain))
+    plan = plan_of(conn, "status_returned", b"ANALYZE")
     assert "Seq Scan" not in plan
     for index in ("due", "waiting", "returned"):
         assert f"using event_outbox_{index} on" in plan
@@ -134,10 +139,7 @@ def test_counting_reads_indexes_only(conn: psycopg.Connection) -> None:
         " FROM generate_series(1, 20000) AS n"
     )
     conn.execute("VACUUM ANALYZE event_outbox")
-    with conn.transaction():
-        conn.execute(query("status_begin", "public"), {"timeout": "10s"})
-        explain = b"EXPLAIN (FORMAT TEXT) " + query("status", "public").as_bytes(conn)
-        plan = "\n".join(line for (line,) in conn.execute(explain))
+    plan = plan_of(conn, "status")
     for index in ("due", "waiting", "leased", "failed"):
         assert f"Index Only Scan using event_outbox_{index} on" in plan
     assert "Seq Scan" not in plan

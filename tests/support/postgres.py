@@ -67,3 +67,8 @@ def fresh_database(server: EmbeddedPostgres, template: str) -> Iterator[str]:
     finally:
         with psycopg.connect(server.url, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+def pids(conn: psycopg.Connection, query: str) -> set[int]:
+    """Return the server processes that a query of ours names."""
+    return {row[0] for row in conn.execute(query.encode()).fetchall()}
