@@ -23,7 +23,10 @@ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted)
 \gexec
 
 GRANT USAGE ON SCHEMA :"schema" TO :"writer", :"relay", :"operator";
-REVOKE ALL ON :"schema".event_outbox, :"schema".event_outbox_migration FROM :"writer", :"relay", :"operator";
+REVOKE ALL ON
+    :"schema".event_outbox, :"schema".event_outbox_migration,
+    :"schema".event_outbox_audit, :"schema".event_outbox_pause, :"schema".event_outbox_replay
+FROM :"writer", :"relay", :"operator";
 
 -- A writer adds events, and cannot see, change or remove any. What the relay keeps in a row is not its to set.
 GRANT INSERT (
@@ -36,11 +39,20 @@ GRANT SELECT, DELETE, UPDATE (
     status, available_at, attempts, claims, lease_token, lease_until, claimed_by, published_at, last_error
 ) ON :"schema".event_outbox TO :"relay";
 
--- An operator looks, requeues and discards. A new event_id is for `failed requeue --new-id`.
+-- An operator looks, requeues, discards and prunes. A new event_id is for `failed requeue --new-id`.
 GRANT SELECT, DELETE, UPDATE (
     status, available_at, attempts, claims, event_id, last_error
 ) ON :"schema".event_outbox TO :"operator";
 
+-- An operator pauses and replays, and leaves a trace that it can neither forge the role and the time of nor remove: of what
+-- it has written, only the count may grow with the act.
+GRANT SELECT, INSERT (client, act, arguments, events), UPDATE (events) ON :"schema".event_outbox_audit TO :"operator";
+GRANT SELECT, DELETE, INSERT (tenant_id, event_type, until, reason) ON :"schema".event_outbox_pause TO :"operator";
+GRANT SELECT, INSERT (id, audit_id, prefix, which, last_id, events),
+    UPDATE (finished_at, position, sent_to, replayed, duplicates, refused)
+ON :"schema".event_outbox_replay TO :"operator";
+
+GRANT SELECT ON :"schema".event_outbox_pause TO :"relay";
 GRANT SELECT ON :"schema".event_outbox_migration TO :"relay", :"operator";
 
 -- Lease tokens come from a sequence; the one of the identity column needs no right.

@@ -118,7 +118,9 @@ def requeue(ctx: click.Context, /, *, new_id: bool, yes: bool, dry_run: bool, **
         # Nothing is lost by requeueing: where nobody can answer, nobody is asked.
         if _is_wanted(choice, "requeue", dry_run=dry_run, ask=not yes and sys.stdin.isatty()):
             with _progress(choice) as advance:
-                done = failed.requeue(conn, schema, choice.batches, new_ids=new_id, on_batch=advance)
+                done = failed.requeue(
+                    conn, schema, choice.batches, new_ids=new_id, on_batch=advance, arguments=chosen
+                )
             click.echo(f"requeued {_events(done)}")
 
 
@@ -133,7 +135,7 @@ def discard(ctx: click.Context, /, *, yes: bool, dry_run: bool, **chosen: Any) -
         choice = _choose(conn, schema, **chosen)
         if _is_wanted(choice, "discard", dry_run=dry_run, ask=not yes):
             with _progress(choice) as advance:
-                done = failed.discard(conn, schema, choice.batches, on_batch=advance)
+                done = failed.discard(conn, schema, choice.batches, on_batch=advance, arguments=chosen)
             click.echo(f"discarded {_events(done)}")
 
 

@@ -9,12 +9,13 @@ from psycopg.rows import class_row
 
 from outbox_notify.errors import OutboxError
 from outbox_notify.ids import new_event_id
+from outbox_notify.operations.audit import Act
 from outbox_notify.operations.choice import Filter, find
 from outbox_notify.postgres.database import translated
 from outbox_notify.postgres.queries import query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -80,6 +81,7 @@ def requeue(
     *,
     new_ids: bool = False,
     on_batch: Callable[[int], None] | None = None,
+    arguments: Mapping[str, object] | None = None,
 ) -> int:
     """Make failed events pending again, at their old place in the order, and wake the relays.
 
@@ -90,19 +92,21 @@ def requeue(
         new_ids: give them new message ids, for messages that were purged from the stream. Without, an attempt
             that timed out and was stored all the same makes the new one a duplicate, as it should.
         on_batch: told how many events each batch has requeued.
+        arguments: how the operator said which events; kept with the act.
 
     Returns:
         how many events were requeued.
     """
 
-    def act(batch: Sequence[int]) -> int:
+    def step(batch: Sequence[int]) -> int:
         event_ids = [new_event_id() if new_ids else None for _ in batch]
         values = {"ids": list(batch), "event_ids": event_ids}
         count = conn.execute(query("failed_requeue", schema), values).rowcount
         conn.execute(query("notify_scan", schema))
         return count
 
-    return _by_batches(conn, ids, act, on_batch)
+    act = Act(conn, schema, "failed requeue", {**(arguments or {}), "new_ids": new_ids})
+    return _by_batches(conn, ids, step, act, on_batch)
 
 
 def discard(
@@ -111,30 +115,34 @@ def discard(
     ids: Iterable[Sequence[int]],
     *,
     on_batch: Callable[[int], None] | None = None,
+    arguments: Mapping[str, object] | None = None,
 ) -> int:
     """Delete failed events for good, and wake the relays: they may have held back an aggregate.
 
     Arguments and result as for `requeue`.
     """
 
-    def act(batch: Sequence[int]) -> int:
+    def step(batch: Sequence[int]) -> int:
         count = conn.execute(query("failed_discard", schema), {"ids": list(batch)}).rowcount
         conn.execute(query("notify_scan", schema))
         return count
 
-    return _by_batches(conn, ids, act, on_batch)
+    act = Act(conn, schema, "failed discard", arguments or {})
+    return _by_batches(conn, ids, step, act, on_batch)
 
 
 def _by_batches(
     conn: psycopg.Connection,
     ids: Iterable[Sequence[int]],
-    act: Callable[[Sequence[int]], int],
+    step: Callable[[Sequence[int]], int],
+    act: Act,
     on_batch: Callable[[int], None] | None,
 ) -> int:
     total = 0
     for batch in ids:
         with translated(), conn.transaction():
-            count = act(batch)
+            count = step(batch)
+            act.add(count)
         total += count
         if on_batch:
             on_batch(count)

@@ -22,6 +22,10 @@ ROLES = ("writer", "relay", "operator")
 WRITER, READERS, RELAY, OPERATOR = {"writer"}, {"relay", "operator"}, {"relay"}, {"operator"}
 EVERYBODY, NOBODY = set(ROLES), set[str]()
 INSERT = "INSERT INTO event_outbox (tenant_id, event_type, payload) VALUES ('t', 'a.b', '1')"
+REPLAY = (
+    "INSERT INTO event_outbox_replay (id, audit_id, prefix, which, last_id, events)"
+    " VALUES ('r', 1, 'events', '{}', 1, 1)"
+)
 
 # Columns that each role may write; whatever else is in the table is for nobody.
 INSERTED = {
@@ -79,6 +83,23 @@ MATRIX: dict[str, set[str]] = {
     "SELECT * FROM event_outbox_wake()": EVERYBODY,
     "LISTEN event_outbox_public": EVERYBODY,
     "SELECT pg_read_file('postgresql.conf')": NOBODY,
+    "SELECT FROM event_outbox_audit": OPERATOR,
+    "INSERT INTO event_outbox_audit (client, act, arguments, events) VALUES ('me', 'prune', '{}', 1)": OPERATOR,
+    "INSERT INTO event_outbox_audit (client, act, role) VALUES ('me', 'prune', 'somebody else')": NOBODY,
+    "INSERT INTO event_outbox_audit (client, act, at) VALUES ('me', 'prune', '2001-01-01')": NOBODY,
+    "UPDATE event_outbox_audit SET events = events + 1": OPERATOR,
+    "UPDATE event_outbox_audit SET act = 'nothing'": NOBODY,
+    "DELETE FROM event_outbox_audit": NOBODY,
+    "SELECT FROM event_outbox_pause": READERS,
+    "INSERT INTO event_outbox_pause (tenant_id, event_type, until, reason) VALUES ('t', 'a', now(), '')": OPERATOR,
+    "INSERT INTO event_outbox_pause (tenant_id, by) VALUES ('t', 'somebody else')": NOBODY,
+    "UPDATE event_outbox_pause SET until = now()": NOBODY,
+    "DELETE FROM event_outbox_pause": OPERATOR,
+    "SELECT FROM event_outbox_replay": OPERATOR,
+    REPLAY: OPERATOR,
+    "UPDATE event_outbox_replay SET position = 1, sent_to = 1, replayed = 1, finished_at = now()": OPERATOR,
+    "UPDATE event_outbox_replay SET which = '{}'": NOBODY,
+    "DELETE FROM event_outbox_replay": NOBODY,
 }
 
 
@@ -144,11 +165,15 @@ def test_t41_the_catalog_knows_of_no_other_right(owner: Link) -> None:
         WHERE grantee <> grantor
     """).fetchall()
     table, history = "event_outbox", "event_outbox_migration"
+    audit, pause, replay = "event_outbox_audit", "event_outbox_pause", "event_outbox_replay"
     assert set(rows) == {
         ("writer", table, "insert"),
         *((role, table, right) for role in READERS for right in ("select", "update", "delete")),
         *((role, history, "select") for role in READERS),
         ("relay", "event_outbox_lease_seq", "usage"),
+        *(("operator", kept, right) for kept in (audit, replay) for right in ("select", "insert", "update")),
+        *(("operator", pause, right) for right in ("select", "insert", "delete")),
+        ("relay", pause, "select"),
     }
 
 
