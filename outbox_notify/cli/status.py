@@ -8,9 +8,8 @@ import json
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -40,7 +39,7 @@ _EVERY = "2s"
 @click.pass_context
 def command(ctx: click.Context, /, *, as_json: bool, watch: float | None) -> None:
     """Show the backlog, its age, why events came back, the relays at work and what has failed."""
-    from outbox_notify.operations.status import read_status
+    from outbox_notify.operations.status import document, read_status
     from outbox_notify.postgres.database import connect
 
     settings = ctx.obj.settings()
@@ -49,7 +48,7 @@ def command(ctx: click.Context, /, *, as_json: bool, watch: float | None) -> Non
         return
     with connect(settings, "status") as conn:
         status = read_status(conn, settings.schema)
-    click.echo(json.dumps(_document(status), indent=2) if as_json else _text(status))
+    click.echo(json.dumps(document(status), indent=2) if as_json else _text(status))
 
 
 def _watch(settings: Settings, every: float, *, as_json: bool) -> None:
@@ -94,24 +93,10 @@ def _display(*, as_json: bool) -> Iterator[Callable[[Status | DatabaseUnreachabl
         yield lambda look: live.update(Text(_text(look)), refresh=True)
 
 
-def _document(status: Status) -> dict[str, Any]:
-    counts = asdict(status.counts)
-    return {
-        "schema": status.schema,
-        "schema_version": status.schema_version,
-        "latest_version": status.latest_version,
-        "server_version": status.server_version,
-        "backlog": {name: counts[name] for name in ("pending", "scheduled", "in_progress", "failed")},
-        "retrying": status.counts.retrying,
-        "oldest_pending_age_seconds": round(status.counts.oldest_pending_age_seconds, 3),
-        "relays": [asdict(share) for share in status.relays],
-        "returned": [asdict(returned) for returned in status.returned],
-        "table": asdict(status.table),
-    }
-
-
 def _json_line(look: Status | DatabaseUnreachable) -> str:
-    return json.dumps({"error": str(look)} if isinstance(look, Exception) else _document(look))
+    from outbox_notify.operations.status import document
+
+    return json.dumps({"error": str(look)} if isinstance(look, Exception) else document(look))
 
 
 def _line(look: Status | DatabaseUnreachable) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from psycopg.rows import class_row
@@ -136,6 +136,23 @@ def read_status(conn: psycopg.Connection, schema: str, *, timeout: float = 10) -
         returned=returned,
         table=table,
     )
+
+
+def document(status: Status) -> dict[str, Any]:
+    """Return a look as JSON's values: a documented contract of `status --json` and of HTTP's `/status`."""
+    counts = asdict(status.counts)
+    return {
+        "schema": status.schema,
+        "schema_version": status.schema_version,
+        "latest_version": status.latest_version,
+        "server_version": status.server_version,
+        "backlog": {name: counts[name] for name in ("pending", "scheduled", "in_progress", "failed")},
+        "retrying": status.counts.retrying,
+        "oldest_pending_age_seconds": round(status.counts.oldest_pending_age_seconds, 3),
+        "relays": [asdict(share) for share in status.relays],
+        "returned": [asdict(returned) for returned in status.returned],
+        "table": asdict(status.table),
+    }
 
 
 _TOO_SLOW = (
