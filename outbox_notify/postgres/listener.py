@@ -61,7 +61,7 @@ class Listener:
             try:
                 async with (
                     wake_connection(self._settings, "listen") as listen,
-                    wake_connection(self._settings, "wake lock") as lock,
+                    wake_connection(self._settings, "lock") as lock,
                 ):
                     await self._serve(listen, lock)
             except* (OutboxError, psycopg.Error, OSError) as errors:

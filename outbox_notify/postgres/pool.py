@@ -10,6 +10,7 @@ import psycopg
 from outbox_notify.errors import DatabaseUnreachable
 from outbox_notify.postgres.connections import Connections
 from outbox_notify.postgres.database import KEEPALIVES, connection_parameters, translated
+from outbox_notify.postgres.relay_names import relay_name
 from outbox_notify.postgres.silence import ending_with_silence
 from outbox_notify.postgres.transaction import run_whole
 
@@ -48,8 +49,11 @@ class Pool:
         self._longest_silence = min(
             _LONGEST_SILENCE, max(_SHORTEST_SILENCE, settings.lease * _SHARE_OF_LEASE)
         )
-        parameters = {**_VANISHED_HOST, **connection_parameters(settings, "relay")}
-        self._connections = Connections({**parameters, "prepare_threshold": 5 if self._prepares else None})
+        ours = {
+            "application_name": relay_name(settings, "work"),
+            "prepare_threshold": 5 if self._prepares else None,
+        }
+        self._connections = Connections({**_VANISHED_HOST, **connection_parameters(settings), **ours})
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:

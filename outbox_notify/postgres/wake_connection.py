@@ -10,6 +10,7 @@ import psycopg
 
 from outbox_notify.errors import DatabaseUnreachable
 from outbox_notify.postgres.database import KEEPALIVES, connection_parameters, translated
+from outbox_notify.postgres.relay_names import relay_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from psycopg.sql import SQL, Composed
 
     from outbox_notify.config.settings import Settings
+    from outbox_notify.postgres.relay_names import Kind
 
 # Both connections are asked this often whether they live: a dead link may say nothing for minutes.
 HEARTBEAT = 2.0
@@ -35,22 +37,25 @@ _SETTINGS = {
     "tcp_user_timeout": "15000",
 }
 
+_IN_ERRORS = {"listen": "listen", "lock": "wake lock"}
+
 
 @asynccontextmanager
-async def wake_connection(settings: Settings, what: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+async def wake_connection(settings: Settings, kind: Kind) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
     """Hold a connection open, in autocommit mode, with settings of its own.
 
     Args:
-        settings: direct database URL and schema.
-        what: the connection is for; shown in `pg_stat_activity`, and in errors.
+        settings: direct database URL, schema and relay id.
+        kind: what the connection is for; shown in `pg_stat_activity`, and in errors.
 
     Raises:
         OutboxError: PostgreSQL cannot be reached, or refuses.
     """
-    parameters = connection_parameters(settings.require_listen_database_url(), f"relay {what}")
+    parameters = connection_parameters(settings.require_listen_database_url())
+    parameters["application_name"] = relay_name(settings, kind)
     ours = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
     parameters["options"] = f"{parameters.get('options', '')} {ours}".lstrip()
-    with translated(f"PostgreSQL ({what})"):
+    with translated(f"PostgreSQL ({_IN_ERRORS[kind]})"):
         conn = await psycopg.AsyncConnection.connect(
             "", autocommit=True, prepare_threshold=None, **{**parameters, **KEEPALIVES}
         )

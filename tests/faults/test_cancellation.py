@@ -22,7 +22,7 @@ CANCELLED, AT_ONCE, EVENTS = 1000, 4, 400
 LONGEST = (0.003, 0.01, 0.03, 0.1)
 BACKENDS = """
     SELECT count(*) <= 4, count(*) FILTER (WHERE state LIKE 'idle in transaction%')
-    FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'outbox-notify relay'
+    FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'outbox-notify relay % work'
 """
 LOCKS = """
     SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.fault
 QUICK = {"OUTBOX_SWEEP_INTERVAL": "1s"}
 BODY = 200_000
 LONGEST_STALL = 0.5
-RELAY = "datname = current_database() AND application_name = 'outbox-notify relay'"
+RELAY = "datname = current_database() AND application_name LIKE 'outbox-notify relay % work'"
 SENDING = f"SELECT pid FROM pg_stat_activity WHERE {RELAY} AND wait_event = 'ClientWrite'"  # noqa: S608  # ours
 OPEN = f"""
     SELECT pid FROM pg_stat_activity

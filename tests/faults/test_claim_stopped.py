@@ -26,7 +26,7 @@ QUICK = {
     "OUTBOX_SWEEP_INTERVAL": f"{SWEEP}s",
     "OUTBOX_PUBLISH_TIMEOUT": "700ms",
 }
-RELAY = "datname = current_database() AND application_name = 'outbox-notify relay'"
+RELAY = "datname = current_database() AND application_name LIKE 'outbox-notify relay % work'"
 WAITING = f"SELECT pid FROM pg_stat_activity WHERE {RELAY} AND wait_event = 'advisory'"  # noqa: S608  # ours
 OPEN = f"""
     SELECT pid FROM pg_stat_activity

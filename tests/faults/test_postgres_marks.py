@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Account = Callable[..., None]
 
 EVENTS = 3
-RELAY = "datname = current_database() AND application_name = 'outbox-notify relay'"
+RELAY = "datname = current_database() AND application_name LIKE 'outbox-notify relay % work'"
 WAITING = f"SELECT pid FROM pg_stat_activity WHERE {RELAY} AND wait_event_type = 'Lock'"  # noqa: S608  # ours
 COMMITTING = f"SELECT pid FROM pg_stat_activity WHERE {RELAY} AND wait_event = 'PgSleep'"  # noqa: S608  # ours
 LOCK = "SELECT FROM event_outbox WHERE id = (SELECT {}(id) FROM event_outbox) FOR UPDATE"

@@ -33,7 +33,7 @@ WINDOW = 6.0
 WITHIN = {"COMMIT", "SELECT"}
 _LISTENING = """
     SELECT count(*) FROM pg_stat_activity
-    WHERE application_name = %s AND (query LIKE 'LISTEN%%' OR query LIKE '%%pg_listening_channels%%')
+    WHERE application_name LIKE %s AND (query LIKE 'LISTEN%%' OR query LIKE '%%pg_listening_channels%%')
 """
 
 

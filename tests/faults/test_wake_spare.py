@@ -142,7 +142,7 @@ def _last_look(conn: psycopg.Connection) -> str:
     """Return when a relay began its last statement on the table."""
     row = conn.execute(
         "SELECT max(query_start)::text FROM pg_stat_activity"
-        " WHERE datname = current_database() AND application_name = 'outbox-notify relay'"
+        " WHERE datname = current_database() AND application_name LIKE 'outbox-notify relay % work'"
     ).fetchone()
     assert row is not None
     return str(row[0])

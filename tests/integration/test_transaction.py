@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 _OPEN = """
 SELECT count(*) FROM pg_stat_activity
-WHERE application_name = 'outbox-notify relay' AND datname = current_database() AND state LIKE 'idle in transaction%'
+WHERE application_name LIKE 'outbox-notify relay % work' AND datname = current_database() AND state LIKE 'idle in transaction%'
 """
 
 

@@ -12,7 +12,7 @@ from tests.support.processes import wait_for
 if TYPE_CHECKING:
     import psycopg
 
-LISTEN, LOCK = "outbox-notify relay listen", "outbox-notify relay wake lock"
+LISTEN, LOCK = "outbox-notify relay % listen", "outbox-notify relay % lock"
 
 _LOCK_PIDS = """
     SELECT pid FROM pg_locks, event_outbox_wake() AS wake
@@ -20,7 +20,7 @@ _LOCK_PIDS = """
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
         AND classid = wake.lock_k1::oid AND objid::bigint = wake.lock_k2::bigint & 4294967295 AND objsubid = 2
 """
-_PIDS = "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND datname = current_database()"
+_PIDS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE %s AND datname = current_database()"
 
 
 @dataclass
