@@ -7,7 +7,6 @@ from __future__ import annotations
 import base64
 import json
 import sys
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -15,18 +14,20 @@ from uuid import UUID
 
 import click
 
+from outbox_notify.cli.acts import connection, counted, is_wanted, progress
 from outbox_notify.cli.parameters import Duration, EventName
 from outbox_notify.cli.tables import table
 from outbox_notify.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import psycopg
 
     from outbox_notify.operations.choice import Choice
     from outbox_notify.operations.failed import FailedEvent
 
+_NOTHING = "no failed event is meant by that"
 _BODY = ("payload", "payload_bytes")
 _AGE = Duration("1s", "3650d")
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -70,7 +71,7 @@ def list_(ctx: click.Context, /, *, limit: int, before: int | None, as_json: boo
     from outbox_notify.operations import failed
     from outbox_notify.operations.choice import Filter
 
-    with _connection(ctx) as (conn, schema):
+    with connection(ctx, "failed") as (conn, schema):
         events = failed.page(conn, schema, Filter(**which), limit, before)
     if as_json:
         click.echo(json.dumps([_document(event) for event in events], indent=2))
@@ -92,7 +93,7 @@ def show(ctx: click.Context, /, *, name: int | UUID, with_payload: bool, as_json
     """Show one failed event; ID is its row id or its event id."""
     from outbox_notify.operations import failed
 
-    with _connection(ctx) as (conn, schema):
+    with connection(ctx, "failed") as (conn, schema):
         document = _document(failed.show(conn, schema, name))
     if not with_payload:
         document = {key: value for key, value in document.items() if key not in _BODY}
@@ -113,15 +114,16 @@ def requeue(ctx: click.Context, /, *, new_id: bool, yes: bool, dry_run: bool, **
     """
     from outbox_notify.operations import failed
 
-    with _connection(ctx) as (conn, schema):
+    with connection(ctx, "failed") as (conn, schema):
         choice = _choose(conn, schema, **chosen)
         # Nothing is lost by requeueing: where nobody can answer, nobody is asked.
-        if _is_wanted(choice, "requeue", dry_run=dry_run, ask=not yes and sys.stdin.isatty()):
-            with _progress(choice) as advance:
+        ask = not yes and sys.stdin.isatty()
+        if is_wanted(choice.events, "requeue", nothing=_NOTHING, dry_run=dry_run, ask=ask):
+            with progress(choice.events) as advance:
                 done = failed.requeue(
                     conn, schema, choice.batches, new_ids=new_id, on_batch=advance, arguments=chosen
                 )
-            click.echo(f"requeued {_events(done)}")
+            click.echo(f"requeued {counted(done)}")
 
 
 @command.command()
@@ -131,21 +133,12 @@ def discard(ctx: click.Context, /, *, yes: bool, dry_run: bool, **chosen: Any) -
     """Delete failed events for good; they are never published."""
     from outbox_notify.operations import failed
 
-    with _connection(ctx) as (conn, schema):
+    with connection(ctx, "failed") as (conn, schema):
         choice = _choose(conn, schema, **chosen)
-        if _is_wanted(choice, "discard", dry_run=dry_run, ask=not yes):
-            with _progress(choice) as advance:
+        if is_wanted(choice.events, "discard", nothing=_NOTHING, dry_run=dry_run, ask=not yes):
+            with progress(choice.events) as advance:
                 done = failed.discard(conn, schema, choice.batches, on_batch=advance, arguments=chosen)
-            click.echo(f"discarded {_events(done)}")
-
-
-@contextmanager
-def _connection(ctx: click.Context) -> Iterator[tuple[psycopg.Connection, str]]:
-    from outbox_notify.postgres.database import connect
-
-    settings = ctx.obj.settings()
-    with connect(settings, "failed") as conn:
-        yield conn, settings.schema
+            click.echo(f"discarded {counted(done)}")
 
 
 def _choose(
@@ -163,32 +156,6 @@ def _choose(
     if bool(names) == filtered:
         raise click.UsageError("say which events: their IDs, or a filter such as --tenant, or --all")
     return choose(conn, schema, names, Filter(**which), limit)
-
-
-def _is_wanted(choice: Choice, verb: str, *, dry_run: bool, ask: bool) -> bool:
-    if not choice.events:
-        click.echo("no failed event is meant by that", err=True)
-        return False
-    if dry_run:
-        click.echo(f"would {verb} {_events(choice.events)}")
-        return False
-    if ask:
-        click.confirm(f"{verb} {_events(choice.events)}?", abort=True, err=True)
-    return True
-
-
-@contextmanager
-def _progress(choice: Choice) -> Iterator[Callable[[int], None] | None]:
-    """Show how far it is, on a terminal, where it is more than a moment's work."""
-    if choice.events <= 1_000 or not sys.stderr.isatty():
-        yield None
-        return
-    with click.progressbar(length=choice.events, file=sys.stderr) as bar:
-        yield bar.update
-
-
-def _events(count: int) -> str:
-    return f"{count:,} event" + ("" if count == 1 else "s")
 
 
 def _document(event: FailedEvent) -> dict[str, Any]:

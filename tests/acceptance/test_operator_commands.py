@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from outbox_notify.schema.migrate import LATEST
+from tests.support.audit import acts
 from tests.support.command import COMMAND, environment, run
 from tests.support.events import put, put_failed
 
@@ -217,6 +218,24 @@ def test_discard_asks_first(
     assert statuses(conn) == []
     put_failed(conn)
     assert on("failed", "discard", "--all", "--yes").stdout == "discarded 1 event\n"
+
+
+def test_prune_asks_first_and_goes_by_the_retention_setting(
+    conn: psycopg.Connection, on: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    for age in ("2 hours", "3 days"):
+        row_id = put(conn, status="published")
+        conn.execute(
+            "UPDATE event_outbox SET published_at = now() - %s::interval WHERE id = %s", [age, row_id]
+        )
+    assert on("prune", "--dry-run").stdout == "would delete 1 event\n"
+    assert on("prune", "--dry-run", OUTBOX_RETENTION="1h").stdout == "would delete 2 events\n"
+    assert on("prune", answer="n\n").returncode == 1
+    assert on("prune", "--older-than", "7d", "--yes").stderr.startswith("no event was published longer than")
+    assert statuses(conn) == ["published"] * 2
+    assert on("prune", "--older-than", "1h", "--yes").stdout == "deleted 2 events\n"
+    assert statuses(conn) == []
+    assert [(act["act"], act["events"]) for act in acts(conn)] == [("prune", 2)]
 
 
 def test_without_events_named_nothing_is_touched(
