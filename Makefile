@@ -11,7 +11,7 @@ SECONDS ?= 120
 SEED   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo psql migrate migrate-status test test-faults soak test-system test-mutants check dist clean compose-up compose-down
+.PHONY: help setup run demo psql migrate migrate-status test test-faults soak test-system test-mutants bench check dist clean compose-up compose-down
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ test-system: $(READY) ## run the tests that need pgbouncer, promtool, systemd-an
 
 test-mutants: $(READY) ## plant every known bug in a copy of the checkout and show which test catches it
 	$(BIN)/python -m tests.mutants $(ARGS)
+
+bench: $(READY) ## measure it against a bare loop: make bench ARGS="--only drain --runs 5 --json out.json"
+	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 check: $(READY) ## lint, format, types and layers, as in CI
 	$(BIN)/ruff check .

@@ -1,0 +1,83 @@
+"""`python -m benchmarks`: measure, and show what comes out beside what it has to be."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.cases import CASES
+from benchmarks.errors import BenchmarkError
+from benchmarks.machine import machine
+from benchmarks.plan import Plan
+from benchmarks.progress import Progress
+from benchmarks.report import as_json, print_table
+from benchmarks.stage import Stage
+from outbox_notify.errors import OutboxError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+    from benchmarks.figures import Findings
+
+
+def main() -> int:
+    """Measure what was asked for; return 1 when something could not be measured."""
+    given = _parser().parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    progress = Progress()
+    try:
+        with progress.shown(), Stage(given.postgres, progress) as stage:
+            about = machine(stage)
+            findings = _measure(stage, Plan(given.runs, given.quick), given.only, progress)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped\n")
+        return 130
+    except (BenchmarkError, OutboxError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    print_table(findings, about)
+    if given.json is not None:
+        given.json.write_text(json.dumps(as_json(findings, about), indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", type=_cases, default=list(CASES), metavar="CASE,...", help=", ".join(CASES))
+    parser.add_argument("--runs", type=int, default=3, help="how often each figure is taken")
+    parser.add_argument("--quick", action="store_true", help="a twentieth of everything: shows that it works")
+    parser.add_argument("--postgres", type=int, choices=[16, 18], default=18, help="version of PostgreSQL")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
+    return parser
+
+
+def _cases(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := [name for name in names if name not in CASES]:
+        raise argparse.ArgumentTypeError(f"no such case: {', '.join(unknown)}; there are {', '.join(CASES)}")
+    return names
+
+
+def _measure(stage: Stage, plan: Plan, names: Sequence[str], progress: Progress) -> dict[str, Findings]:
+    findings = {}
+    for name in names:
+        progress.case(name)
+        findings[name] = CASES[name](stage, plan)
+    return findings
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """End as Ctrl-C does; what is cleaned up then takes a few seconds, which a second signal must not cut short."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
