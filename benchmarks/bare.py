@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.aio.msg import Msg
 
+_BATCH = 500
 _IN_FLIGHT = 3
-_CLAIM = """
+CLAIM = """
     WITH due AS MATERIALIZED (
-        SELECT id FROM bare_outbox WHERE status = 'pending' ORDER BY id LIMIT 500 FOR UPDATE SKIP LOCKED
+        SELECT id FROM bare_outbox WHERE status = 'pending' ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
     )
     UPDATE bare_outbox AS event
     SET status = 'in_progress'
@@ -35,7 +36,7 @@ _CLAIM = """
     WHERE event.id = due.id
     RETURNING event.id, event.tenant_id || '.' || event.event_type, event.event_id::text, event.payload::text
 """
-_MARK = "UPDATE bare_outbox SET status = 'published', published_at = now() WHERE id = ANY(%s)"
+MARK = "UPDATE bare_outbox SET status = 'published', published_at = now() WHERE id = ANY(%s)"
 
 
 class Acks:
@@ -77,7 +78,7 @@ async def _carry_batches(conn: psycopg.AsyncConnection[Any], client: Client) -> 
     await client.subscribe(acks.inbox, cb=acks.heard)
     cursor = conn.cursor(binary=True)
     while True:
-        await cursor.execute(_CLAIM, prepare=True)
+        await cursor.execute(CLAIM, (_BATCH,), prepare=True)
         rows = await cursor.fetchall()
         if not rows:
             await conn.close()
@@ -87,7 +88,7 @@ async def _carry_batches(conn: psycopg.AsyncConnection[Any], client: Client) -> 
             headers = {"Nats-Msg-Id": event_id}
             await client.publish(f"{PREFIX}.{route}", payload.encode(), acks.inbox, headers)
         await acks.wait()
-        await cursor.execute(_MARK, ([row[0] for row in rows],), prepare=True)
+        await cursor.execute(MARK, ([row[0] for row in rows],), prepare=True)
 
 
 async def _main() -> None:

@@ -22,6 +22,8 @@ RELAY = ("-m", "outbox_notify", "relay")
 DRAIN = (*RELAY, "--drain")
 BARE = ("-m", "benchmarks.bare")
 BARE_LISTEN = ("-m", "benchmarks.bare_listen")
+# What a relay logs when it can be woken.
+ASLEEP = "wake.ready"
 
 _ROOTS = {str(Path(module).parents[1]) for module in (str(outbox_notify.__file__), __file__)}
 _INTERVAL = 0.02

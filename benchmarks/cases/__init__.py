@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.cases import drain
+from benchmarks.cases import drain, idle, writers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,4 +15,6 @@ if TYPE_CHECKING:
 
 CASES: dict[str, Callable[[Stage, Plan], Findings]] = {
     "drain": drain.run,
+    "idle": idle.run,
+    "writers": writers.run,
 }
