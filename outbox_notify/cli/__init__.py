@@ -20,6 +20,7 @@ VERBS = {
     "emit": "Write events into the outbox.",
     "status": "Show the backlog, its age and what has failed.",
     "failed": "List, show, requeue or discard failed events.",
+    "replay": "Publish published events once more.",
     "prune": "Delete published events now.",
     "embedded": "Run PostgreSQL and NATS from Python wheels, for development.",
     "demo": "Run the whole way on embedded servers and account for every event.",

@@ -29,12 +29,13 @@ def connection(ctx: click.Context, verb: str) -> Iterator[tuple[psycopg.Connecti
         yield conn, settings.schema
 
 
-def is_wanted(events: int, verb: str, *, nothing: str, dry_run: bool, ask: bool) -> bool:
+def is_wanted(events: int, verb: str, how: str = "", *, nothing: str, dry_run: bool, ask: bool) -> bool:
     """Say or ask what is to be done to so many events; return whether to do it.
 
     Args:
         events: how many it would be.
         verb: what would be done to them.
+        how: what else there is to say of it.
         nothing: what to say where there are none.
         dry_run: whether to say it only.
         ask: whether somebody has to agree.
@@ -46,10 +47,10 @@ def is_wanted(events: int, verb: str, *, nothing: str, dry_run: bool, ask: bool)
         click.echo(nothing, err=True)
         return False
     if dry_run:
-        click.echo(f"would {verb} {counted(events)}")
+        click.echo(f"would {verb} {counted(events)}{how}")
         return False
     if ask:
-        click.confirm(f"{verb} {counted(events)}?", abort=True, err=True)
+        click.confirm(f"{verb} {counted(events)}{how}?", abort=True, err=True)
     return True
 
 

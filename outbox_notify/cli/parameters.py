@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -11,11 +12,12 @@ import click
 from outbox_notify.config.values import duration
 
 if TYPE_CHECKING:
+    TimeType = click.ParamType[datetime]
     FloatType = click.ParamType[float]
     EventNameType = click.ParamType[int | UUID]
 else:
     # Generic only in recent releases of click.
-    FloatType = EventNameType = click.ParamType
+    FloatType = EventNameType = TimeType = click.ParamType
 
 
 class Duration(FloatType):
@@ -58,3 +60,20 @@ class EventName(EventNameType):
             return UUID(text)
         except ValueError:
             self.fail(f"{text!r} is neither a row id nor an event id", param, ctx)
+
+
+class Time(TimeType):
+    """A point in time, as ISO 8601 with an offset."""
+
+    name = "TIME"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the time."""
+        from outbox_notify.event_lines import read_time  # noqa: PLC0415  # `--help` must not wait for it
+
+        if isinstance(value, datetime):
+            return value
+        try:
+            return read_time(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)

@@ -34,6 +34,11 @@ class Message:
     head: bytes
     body: bytes
 
+    @property
+    def size(self) -> int:
+        """Its bytes, header block and body together."""
+        return len(self.head) + len(self.body)
+
     def frame(self, reply: str) -> bytes:
         """Return the HPUB frame that publishes it and asks for the ack on a subject."""
         line = f"HPUB {self.subject} {reply} {len(self.head)} {len(self.head) + len(self.body)}\r\n"
@@ -46,10 +51,12 @@ class Encoder:
     Args:
         prefix: first tokens of every subject.
         source: value of `ce-source`.
+        replay: id of the replay that sends events once more: JetStream must not take them for duplicates.
     """
 
-    def __init__(self, prefix: str, source: str) -> None:
+    def __init__(self, prefix: str, source: str, replay: str | None = None) -> None:
         self._source = _percent(source)
+        self._replay = replay
         self._subject = lru_cache(maxsize=4096)(partial(_checked_subject, prefix))
 
     def encode(self, event: ClaimedEvent, max_payload: int) -> Message:
@@ -80,6 +87,9 @@ class Encoder:
             f"ce-time: {event.created_at}",
             f"ce-tenantid: {event.tenant_id}",
         ]
+        if self._replay is not None:
+            lines[1] += f";r={self._replay}"
+            lines.append(f"Outbox-Replay: {self._replay}")
         if event.aggregate_id is not None:
             aggregate = _percent(event.aggregate_id)
             lines.append(f"ce-subject: {aggregate}")

@@ -18,7 +18,7 @@ _DUPLICATE_WINDOW = 600.0
 _OVERLAPS = 10065
 
 
-async def ensure_stream(client: Client, name: str, prefix: str) -> set[str]:
+async def ensure_stream(client: Client, name: str, prefix: str, *, create: bool = True) -> set[str]:
     """Return the names of the streams that take subjects under a prefix; create one when there is none.
 
     Args:
@@ -26,6 +26,7 @@ async def ensure_stream(client: Client, name: str, prefix: str) -> set[str]:
         name: what to call a stream that is created: file storage, a duplicate window of 10 minutes, batched
             and atomic publish where the server has them.
         prefix: first tokens of all subjects.
+        create: whether to create one.
 
     Raises:
         NatsUnreachable: JetStream does not answer, is not enabled, or has no leader.
@@ -33,7 +34,7 @@ async def ensure_stream(client: Client, name: str, prefix: str) -> set[str]:
     """
     try:
         names = await _covering(client, prefix)
-        if not names:
+        if create and not names:
             await _create(client, name, prefix)
             names = await _covering(client, prefix)
     except (nats.errors.TimeoutError, nats.js.errors.ServiceUnavailableError) as error:

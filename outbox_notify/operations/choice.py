@@ -1,4 +1,4 @@
-"""Which failed events an operator means: named one by one, or by a filter."""
+"""Which events an operator means: named one by one, or failed ones by a filter."""
 
 from __future__ import annotations
 
@@ -78,11 +78,13 @@ def choose(
     return Choice(events, _batches(conn, schema, which, last_id, events))
 
 
-def find(conn: psycopg.Connection, schema: str, names: Sequence[int | UUID]) -> list[int]:
-    """Return the row ids of failed events, oldest first; `names` are row ids or event ids.
+def find(
+    conn: psycopg.Connection, schema: str, names: Sequence[int | UUID], status: str = "failed"
+) -> list[int]:
+    """Return the row ids of events, oldest first; `names` are row ids or event ids.
 
     Raises:
-        OutboxError: some do not exist, or have not failed; the text names them.
+        OutboxError: some do not exist, or are in another status; the text names them.
     """
     values = {
         "ids": [name for name in names if isinstance(name, int)],
@@ -90,8 +92,8 @@ def find(conn: psycopg.Connection, schema: str, names: Sequence[int | UUID]) -> 
     }
     with translated():
         rows = conn.execute(query("failed_find", schema), values).fetchall()
-    states = {name: status for row_id, event_id, status in rows for name in (row_id, event_id)}
-    problems = [_problem(name, states.get(name)) for name in names if states.get(name) != "failed"]
+    states = {name: state for row_id, event_id, state in rows for name in (row_id, event_id)}
+    problems = [_problem(name, states.get(name), status) for name in names if states.get(name) != status]
     if problems:
         raise OutboxError("; ".join(problems))
     return [row_id for row_id, _, _ in rows]
@@ -112,5 +114,5 @@ def _batch(conn: psycopg.Connection, schema: str, which: Filter, after: int, las
         return cursor.execute(query("failed_batch", schema), values).fetchall()
 
 
-def _problem(name: int | UUID, status: str | None) -> str:
-    return f"there is no event {name}" if status is None else f"event {name} is {status}, not failed"
+def _problem(name: int | UUID, status: str | None, wanted: str) -> str:
+    return f"there is no event {name}" if status is None else f"event {name} is {status}, not {wanted}"

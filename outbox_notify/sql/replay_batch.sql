@@ -1,0 +1,40 @@
+-- The next events of a replay, in write order: as a relay reads them (read_bodies.sql), but published ones. What was
+-- published after the replay began is not meant, though its id may lie before the end.
+WITH found AS MATERIALIZED (
+    SELECT
+        id,
+        sum(coalesce(pg_column_size(payload), pg_column_size(payload_bytes))) OVER (ORDER BY id) AS bytes,
+        row_number() OVER (ORDER BY id) AS row
+    FROM (
+        SELECT id, payload, payload_bytes
+        FROM {schema}.event_outbox
+        WHERE status = 'published'
+            AND id > %(position)s::bigint
+            AND id <= %(last_id)s::bigint
+            AND published_at <= %(started_at)s::timestamptz
+            AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s::bigint[]))
+            AND (%(tenant)s::text IS NULL OR tenant_id = %(tenant)s::text)
+            AND (%(event_type)s::text IS NULL OR event_type = %(event_type)s::text)
+            AND (%(since)s::timestamptz IS NULL OR published_at >= %(since)s::timestamptz)
+            AND (%(until)s::timestamptz IS NULL OR published_at < %(until)s::timestamptz)
+        ORDER BY id
+        LIMIT %(rows)s::bigint
+    ) AS next
+)
+SELECT
+    id,
+    event_id::text AS event_id,
+    tenant_id::text AS tenant_id,
+    event_type::text AS event_type,
+    aggregate_type::text AS aggregate_type,
+    aggregate_id::text AS aggregate_id,
+    content_type::text AS content_type,
+    nullif(headers, '{{}}')::text AS headers,
+    to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS created_at,
+    ordering_key,
+    attempts,
+    coalesce(payload_bytes, convert_to(payload::text, 'UTF8')) AS body
+FROM {schema}.event_outbox
+JOIN found USING (id)
+WHERE found.row = 1 OR found.bytes <= %(bytes)s::bigint
+ORDER BY id
