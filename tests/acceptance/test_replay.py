@@ -34,7 +34,11 @@ def conn(database: str) -> Iterator[psycopg.Connection]:
 @pytest.fixture
 def settings(database: str, nats_server: EmbeddedNats, conn: psycopg.Connection) -> dict[str, Any]:
     """Servers where all of `EVENTS` are published, just now."""
-    settings = {"OUTBOX_DATABASE_URL": database, "OUTBOX_NATS_URL": nats_server.url, "OUTBOX_HTTP": "off"}
+    settings: dict[str, Any] = {
+        "OUTBOX_DATABASE_URL": database,
+        "OUTBOX_NATS_URL": nats_server.url,
+        "OUTBOX_HTTP": "off",
+    }
     fill(conn, EVENTS)
     assert run("relay", "--drain", **settings).returncode == 0
     return settings
