@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
-from psycopg.rows import class_row
+from psycopg.rows import class_row, dict_row
 
 from outbox_notify.errors import OutboxError
+from outbox_notify.operations.relays import read_relays
 from outbox_notify.postgres.database import translated
 from outbox_notify.postgres.queries import query
 from outbox_notify.schema.history import schema_version
@@ -17,7 +19,12 @@ from outbox_notify.schema.migration import packaged
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from outbox_notify.operations.relays import Relay
+
 Row = TypeVar("Row")
+
+# Seconds of counting, all together: a look answers within one, however many events there are.
+_COUNTING = 0.4
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,7 @@ class Counts:
         in_progress: in the hands of a relay.
         failed: given up on; requeue or discard them.
         oldest_pending_age_seconds: since the oldest of the pending could have gone; 0 when there is none.
+        at_least: names of those counts that are not complete, since there was no time to count more.
     """
 
     pending: int
@@ -39,20 +47,29 @@ class Counts:
     in_progress: int
     failed: int
     oldest_pending_age_seconds: float
+    at_least: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
-class RelayShare:
-    """What one relay has in its hands.
+class LastMinute:
+    """What was published in the last minute.
 
     Args:
-        relay: its id, `OUTBOX_RELAY_ID`.
-        lease_left_seconds: until the first of its leases expires; below zero when it has.
+        published: events, as far as they were found.
+        window_seconds: how far back they were sought: a minute, or less when there were very many.
+        p50_seconds: from when an event could have gone to its mark, for the half of them; None when there were none.
+        p99_seconds: the same for all but the slowest hundredth.
     """
 
-    relay: str
-    in_progress: int
-    lease_left_seconds: float
+    published: int
+    window_seconds: float
+    p50_seconds: float | None
+    p99_seconds: float | None
+
+    @property
+    def per_second(self) -> float:
+        """The rate."""
+        return self.published / max(self.window_seconds, 0.001)
 
 
 @dataclass(frozen=True)
@@ -78,10 +95,14 @@ class Table:
     Args:
         bytes: on disk, with indexes.
         rows_estimate: by the planner, published ones included; None before the first VACUUM or ANALYZE.
+        dead_rows: that VACUUM has not removed yet, estimated.
+        vacuumed_seconds_ago: None when it never was.
     """
 
     bytes: int
     rows_estimate: int | None
+    dead_rows: int
+    vacuumed_seconds_ago: float | None
 
 
 @dataclass(frozen=True)
@@ -91,6 +112,7 @@ class Status:
     Args:
         schema_version: newest applied migration; None when the history is empty.
         latest_version: newest migration that this package knows.
+        last_minute: None when it is unknown, since no published event is kept.
         returned: why events came back that wait now, the most frequent reasons first.
     """
 
@@ -99,7 +121,8 @@ class Status:
     latest_version: int
     server_version: str
     counts: Counts
-    relays: Sequence[RelayShare]
+    relays: Sequence[Relay]
+    last_minute: LastMinute | None
     returned: Sequence[Returned]
     table: Table
 
@@ -110,18 +133,20 @@ def read_status(conn: psycopg.Connection, schema: str, *, timeout: float = 10) -
     Args:
         conn: in autocommit mode.
         schema: where the outbox is.
-        timeout: seconds that counting may take.
+        timeout: seconds that any part of the look may take.
 
     Raises:
         SchemaError: there is no outbox.
         NotPermitted: the role may not read it.
-        OutboxError: counting took longer.
+        OutboxError: a part of it took longer.
     """
     with translated(), conn.transaction():
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         conn.execute(query("status_begin", schema), {"timeout": f"{timeout * 1000:.0f}ms"})
         try:
-            [counts] = _rows(conn, Counts, "status", schema)
-            relays = _rows(conn, RelayShare, "status_relays", schema)
+            counts = _count(conn, schema)
+            relays = read_relays(conn, schema)
+            last_minute = _last_minute(conn, schema)
             returned = _rows(conn, Returned, "status_returned", schema)
         except psycopg.errors.QueryCanceled as error:
             raise OutboxError(_TOO_SLOW.format(timeout=timeout, schema=schema)) from error
@@ -133,6 +158,7 @@ def read_status(conn: psycopg.Connection, schema: str, *, timeout: float = 10) -
         server_version=conn.info.parameter_status("server_version") or "",
         counts=counts,
         relays=relays,
+        last_minute=last_minute,
         returned=returned,
         table=table,
     )
@@ -147,9 +173,18 @@ def document(status: Status) -> dict[str, Any]:
         "latest_version": status.latest_version,
         "server_version": status.server_version,
         "backlog": {name: counts[name] for name in ("pending", "scheduled", "in_progress", "failed")},
+        "at_least": list(status.counts.at_least),
         "retrying": status.counts.retrying,
         "oldest_pending_age_seconds": round(status.counts.oldest_pending_age_seconds, 3),
-        "relays": [asdict(share) for share in status.relays],
+        "last_minute": status.last_minute
+        and {
+            "published": status.last_minute.published,
+            "per_second": round(status.last_minute.per_second, 3),
+            "window_seconds": status.last_minute.window_seconds,
+            "p50_seconds": status.last_minute.p50_seconds,
+            "p99_seconds": status.last_minute.p99_seconds,
+        },
+        "relays": [asdict(relay) for relay in status.relays],
         "returned": [asdict(returned) for returned in status.returned],
         "table": asdict(status.table),
     }
@@ -164,3 +199,35 @@ _TOO_SLOW = (
 def _rows(conn: psycopg.Connection, kind: type[Row], name: str, schema: str) -> list[Row]:
     with conn.cursor(row_factory=class_row(kind)) as cursor:
         return cursor.execute(query(name, schema)).fetchall()
+
+
+def _count(conn: psycopg.Connection, schema: str) -> Counts:
+    """Count each state for its share of the time; what needs less leaves the rest to those after it."""
+    ends = time.monotonic() + _COUNTING
+    found = {}
+    for left, name in enumerate(("waiting", "due", "failed")):
+        within = (ends - time.monotonic()) / (3 - left)
+        with conn.cursor(row_factory=dict_row) as cursor:
+            found[name] = cursor.execute(query(f"status_{name}", schema), {"within": within}).fetchall()[0]
+    with conn.cursor(row_factory=dict_row) as cursor:
+        [one] = cursor.execute(query("status", schema)).fetchall()
+    waiting, due, failed = found["waiting"], found["due"], found["failed"]
+    counted = {
+        "pending": waiting["complete"] and due["complete"],
+        "scheduled": waiting["complete"],
+        "failed": failed["complete"],
+    }
+    return Counts(
+        pending=waiting["due"] + due["events"],
+        scheduled=waiting["scheduled"],
+        failed=failed["events"],
+        at_least=[name for name, complete in counted.items() if not complete],
+        **one,
+    )
+
+
+def _last_minute(conn: psycopg.Connection, schema: str) -> LastMinute | None:
+    with conn.cursor(row_factory=dict_row) as cursor:
+        [row] = cursor.execute(query("status_last_minute", schema)).fetchall()
+    kept = row.pop("kept")
+    return LastMinute(**row) if kept else None

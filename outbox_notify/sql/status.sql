@@ -1,21 +1,15 @@
--- How the outbox stands, for `status`: exact counts, each from the partial index of its state, in one snapshot.
--- Retries are sought among the 100,000 events that come due first: their delays are short, schedules may be long and many.
+-- What few events or one tell of the backlog, for `status`; what may be many is counted in status_due.sql and its like.
+-- Retries are sought among the 20,000 events that come due first: their delays are short, schedules may be long and many.
 -- Age is counted from when an event could have gone first, which for a schedule is its time.
 SELECT
-    (SELECT count(*) FROM {schema}.event_outbox WHERE status = 'pending' AND available_at <= created_at)
-        + (SELECT count(*) FROM {schema}.event_outbox
-           WHERE status = 'pending' AND available_at > created_at AND available_at <= now()) AS pending,
-    (SELECT count(*) FROM {schema}.event_outbox
-     WHERE status = 'pending' AND available_at > created_at AND available_at > now()) AS scheduled,
     (SELECT count(*) FILTER (WHERE attempts > 0)
      FROM (
         SELECT attempts
         FROM {schema}.event_outbox
         WHERE status = 'pending' AND available_at > created_at AND available_at > now()
         ORDER BY available_at, id
-        LIMIT 100000) AS soonest) AS retrying,
+        LIMIT 20000) AS soonest) AS retrying,
     (SELECT count(*) FROM {schema}.event_outbox WHERE status = 'in_progress') AS in_progress,
-    (SELECT count(*) FROM {schema}.event_outbox WHERE status = 'failed') AS failed,
     extract(epoch FROM greatest(
         now() - (SELECT created_at FROM {schema}.event_outbox
                  WHERE status = 'pending' AND available_at <= created_at
