@@ -1,17 +1,30 @@
-"""One drain: a program works off a backlog, and what it took."""
+"""A program works off a backlog: how fast, and what it took."""
 
 from __future__ import annotations
 
+import itertools
+import signal
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.proc import cpu_seconds
+from benchmarks.programs import RELAY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+
+    from benchmarks.figures import Curve
+    from benchmarks.programs import Program
     from benchmarks.stage import Stage
+    from benchmarks.stream import Stream
 
 _TIMEOUT = 900.0
+_PATIENCE = 60.0
+_POINTS = 50
 
 
 @dataclass(frozen=True)
@@ -40,7 +53,14 @@ class Drain:
         return {"what": what, **asdict(self)}
 
 
-def drain(stage: Stage, template: str, events: int, command: tuple[str, ...], **settings: str) -> Drain:
+def drain(
+    stage: Stage,
+    template: str,
+    events: int,
+    command: tuple[str, ...],
+    settings: Mapping[str, str] = MappingProxyType({}),
+    beside: Callable[[str], AbstractContextManager[object]] = nullcontext[str],
+) -> Drain:
     """Let a program work off a copy of a database, and end.
 
     Args:
@@ -49,18 +69,18 @@ def drain(stage: Stage, template: str, events: int, command: tuple[str, ...], **
         events: how many are due in it.
         command: what to run.
         settings: of the program, as variables of its environment.
+        beside: what somebody else does in the database meanwhile, given its URL.
 
     Raises:
         BenchmarkError: the stream does not hold each event once.
     """
-    with stage.copy(template) as url:
+    with stage.copy(template) as url, beside(url):
         stage.stream.renew()
         with stage.start(command, url, **settings) as program:
             program.wait_until_ready()
-            before = _used(stage, program.pid)
+            before = _used(stage, program)
             program.wait_until_done(_TIMEOUT)
-            after = _used(stage, program.pid)
-            after["program"] = program.cpu_seconds
+            after = _used(stage, program)
         stored = stage.stream.stored()
     if stored.messages != events:
         raise BenchmarkError(f"the stream holds {stored.messages} messages of {events} events")
@@ -68,6 +88,37 @@ def drain(stage: Stage, template: str, events: int, command: tuple[str, ...], **
     return Drain(events, stored.rate, us["program"], us["postgres"], us["nats"], program.peak_memory)
 
 
-def _used(stage: Stage, pid: int) -> dict[str, float]:
-    pids = {"program": pid, "postgres": stage.postgres.pid, "nats": stage.nats.pid}
-    return {name: cpu_seconds(pid) for name, pid in pids.items()}
+def drain_some(stage: Stage, url: str, events: int) -> Drain:
+    """Let a relay publish so many events out of more, or out of some that may not go, and stop it.
+
+    The stream is renewed by the caller. What the relay publishes until it has stopped is not in the rate.
+    """
+    with stage.start(RELAY, url) as relay:
+        relay.wait_until_ready()
+        before = _used(stage, relay)
+        stage.stream.wait_for(events, _PATIENCE, relay.check)
+        after, done = _used(stage, relay), stage.stream.stored().messages
+        first, last = stage.stream.times((1, events))
+        relay.stop(signal.SIGTERM)
+    us = {name: (after[name] - before[name]) / done * 1e6 for name in before}
+    rate = (events - 1) / (last - first)
+    return Drain(events, rate, us["program"], us["postgres"], us["nats"], relay.peak_memory)
+
+
+def course(stream: Stream, events: int) -> Curve:
+    """Return the events a second of each piece of what the stream holds, with the number of events up to its end."""
+    places = [1, *(max(2, events * point // _POINTS) for point in range(1, _POINTS + 1))]
+    times = stream.times(places)
+    return [
+        (float(place), (place - start) / max(ended - began, 1e-6))
+        for (start, place), (began, ended) in zip(
+            itertools.pairwise(places), itertools.pairwise(times), strict=True
+        )
+        if place > start
+    ]
+
+
+def _used(stage: Stage, program: Program) -> dict[str, float]:
+    program.note()
+    servers = {"postgres": stage.postgres.pid, "nats": stage.nats.pid}
+    return {"program": program.cpu_seconds, **{name: cpu_seconds(pid) for name, pid in servers.items()}}

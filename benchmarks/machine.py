@@ -16,6 +16,7 @@ import psycopg
 if TYPE_CHECKING:
     from benchmarks.stage import Stage
 
+_UNKNOWN = "unknown"
 _ROOT = Path(__file__).parents[1]
 _QUESTIONS = (("rev-parse", "--short", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
 
@@ -48,11 +49,11 @@ def _commit() -> str:
     """Return the commit of the checkout, with a `+` when something is changed in it."""
     git = shutil.which("git")
     if git is None:
-        return "unknown"
+        return _UNKNOWN
     head, changes = (_answer([git, "-C", str(_ROOT), *question]) for question in _QUESTIONS)
-    return f"{head}+" if changes else head
+    return f"{head}+" if changes not in {"", _UNKNOWN} else head
 
 
 def _answer(command: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # the command is ours
-    return done.stdout.strip() if done.returncode == 0 else "unknown"
+    return done.stdout.strip() if done.returncode == 0 else _UNKNOWN

@@ -57,9 +57,13 @@ class Stream:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    def renew(self, prefix: str = PREFIX) -> None:
-        """Make it empty, as the relay itself makes it, and without any memory of message ids."""
-        anyio.run(self._renew, prefix)
+    def renew(self, subjects: Sequence[str] = ()) -> None:
+        """Make it empty, as the relay itself makes it, and without any memory of message ids.
+
+        Args:
+            subjects: the only ones that it takes, if any are given.
+        """
+        anyio.run(self._renew, subjects)
 
     def stored(self) -> Stored:
         """Return what it holds now."""
@@ -81,10 +85,13 @@ class Stream:
         """
         anyio.run(self._wait_for, messages, patience, check)
 
-    async def _renew(self, prefix: str) -> None:
+    async def _renew(self, subjects: Sequence[str]) -> None:
         async with await nats.connect(self._url) as client:
             await _request(client, f"STREAM.DELETE.{STREAM}", {}, may_fail=True)
-            await ensure_stream(client, STREAM, prefix)
+            await ensure_stream(client, STREAM, PREFIX)
+            if subjects:
+                config = (await _request(client, f"STREAM.INFO.{STREAM}", {}))["config"]
+                await _request(client, f"STREAM.UPDATE.{STREAM}", {**config, "subjects": subjects})
 
     async def _ask(self, subject: str, questions: Sequence[Question]) -> list[dict[str, Any]]:
         async with await nats.connect(self._url) as client:

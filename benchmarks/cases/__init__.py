@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.cases import drain, idle, writers
+from benchmarks.cases import ahead, drain, idle, memory, pending, quiet, scale, shapes, snapshot, writers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,4 +17,11 @@ CASES: dict[str, Callable[[Stage, Plan], Findings]] = {
     "drain": drain.run,
     "idle": idle.run,
     "writers": writers.run,
+    "snapshot": snapshot.run,
+    "pending": pending.run,
+    "ahead": ahead.run,
+    "quiet": quiet.run,
+    "memory": memory.run,
+    "scale": scale.run,
+    "shapes": shapes.run,
 }

@@ -56,7 +56,7 @@ def run(stage: Stage, plan: Plan) -> Findings:
             stage.say(f"{name}, {f'run {turn} of {plan.runs}' if turn else 'to warm up'}")
             backlog = Backlog(events if turn else events // 5, aggregates=kind.aggregates, table=kind.table)
             with stage.filled(backlog.write) as template:
-                done = drain(stage, template, backlog.events, kind.command, **kind.settings)
+                done = drain(stage, template, backlog.events, kind.command, kind.settings)
             if turn:
                 drains[name].append(done)
     raw = [done.as_json(name) for name, dones in drains.items() for done in dones]

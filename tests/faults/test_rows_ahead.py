@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from benchmarks.ahead import KINDS, put_ahead
 from outbox_notify.embedded import EmbeddedNats
 from tests.support.ages import Ages
-from tests.support.ahead import KINDS, put_ahead
 from tests.support.machine import Machine
 from tests.support.outbox import fill
 from tests.support.postgres import TEMPLATE, fresh_database
