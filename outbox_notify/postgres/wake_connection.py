@@ -51,18 +51,27 @@ async def wake_connection(settings: Settings, kind: Kind) -> AsyncIterator[psyco
     Raises:
         OutboxError: PostgreSQL cannot be reached, or refuses.
     """
-    parameters = connection_parameters(settings.require_listen_database_url())
-    parameters["application_name"] = relay_name(settings, kind)
-    ours = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
-    parameters["options"] = f"{parameters.get('options', '')} {ours}".lstrip()
+    parameters = wake_parameters(settings, relay_name(settings, kind))
     with translated(f"PostgreSQL ({_IN_ERRORS[kind]})"):
-        conn = await psycopg.AsyncConnection.connect(
-            "", autocommit=True, prepare_threshold=None, **{**parameters, **KEEPALIVES}
-        )
+        conn = await psycopg.AsyncConnection.connect("", **parameters)
         try:
             yield conn
         finally:
             await conn.close()
+
+
+def wake_parameters(settings: Settings, name: str) -> dict[str, Any]:
+    """Return keyword arguments for psycopg's `connect`.
+
+    Args:
+        settings: direct database URL.
+        name: the `application_name`.
+    """
+    parameters = connection_parameters(settings.require_listen_database_url())
+    ours = " ".join(f"-c {setting}={value}" for setting, value in _SETTINGS.items())
+    parameters["options"] = f"{parameters.get('options', '')} {ours}".lstrip()
+    asked = {"application_name": name, "autocommit": True, "prepare_threshold": None}
+    return {**parameters, **KEEPALIVES, **asked}
 
 
 async def ask(

@@ -1,0 +1,1 @@
+"""What is wrong with everything that a relay depends on: one module a subject, one function a check."""
