@@ -11,7 +11,7 @@ SECONDS ?= 120
 SEED   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo psql migrate migrate-status test test-faults soak test-system test-mutants bench check dist clean compose-up compose-down
+.PHONY: help setup run demo psql migrate migrate-status test test-faults soak test-system test-mutants bench bench-peers check dist clean compose-up compose-down
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ test-mutants: $(READY) ## plant every known bug in a copy of the checkout and sh
 bench: $(READY) ## measure it against a bare loop: make bench ARGS="--only drain --runs 5 --json out.json"
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 
+bench-peers: $(READY) ## drain a backlog with other relays as well: make bench-peers ARGS="--events 20000 --runs 5"
+	@exec $(BIN)/python -m benchmarks.peers $(ARGS)
+
 check: $(READY) ## lint, format, types and layers, as in CI
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -63,8 +66,8 @@ check: $(READY) ## lint, format, types and layers, as in CI
 dist: $(READY) ## build wheel and sdist into dist/
 	$(BIN)/python -m hatchling build -d dist
 
-clean: ## remove .venv, builds, caches and what make run left
-	rm -rf .venv .run dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+clean: ## remove both environments, builds, caches and what make run left
+	rm -rf .venv .venv-peers .run dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 compose-up: ## the same with Docker: PostgreSQL, NATS, migrations and the relay

@@ -1,0 +1,96 @@
+"""Comparing with other relays, as far as no network and no server is needed."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from benchmarks.peers import environment
+from benchmarks.peers.account import Account, account
+from benchmarks.peers.contenders import EVERYBODY, Contender
+from benchmarks.peers.results import Result, Run, as_table
+from benchmarks.peers.task import Task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+_OURS = Contender("ours", "ours", order="yes")
+_PEER = Contender("peer", "peer", order="no", requirement="peer[extra]==1.2", settings={"batch_size": 5})
+
+
+def _body(number: int, aggregate: str) -> bytes:
+    return json.dumps({"n": number, "filler": "x", "aggregate": aggregate}).encode()
+
+
+def _run(rate: float, *, events: int = 100, out_of_order: int = 0, complete: bool = True) -> Run:
+    return Run("peer", rate, events, 0, out_of_order, complete)
+
+
+def _lines(*results: Result) -> list[str]:
+    return list(as_table(results, ours=9000, bare_loop=12000))
+
+
+def test_an_event_behind_a_later_one_of_its_aggregate_is_out_of_order() -> None:
+    stream = [_body(2, "a"), _body(4, "b"), _body(1, "a"), _body(3, "a")]
+    assert account(stream) == Account(events=4, duplicates=0, out_of_order=1)
+
+
+def test_a_second_message_of_an_event_is_a_duplicate_and_not_out_of_order() -> None:
+    assert account([_body(1, "a"), _body(2, "a"), _body(1, "a")]) == Account(2, duplicates=1, out_of_order=0)
+
+
+def test_the_table_shows_medians_spread_and_the_worst_of_the_runs() -> None:
+    runs = (_run(1000), _run(4000, out_of_order=7), _run(3000))
+    row = _lines(Result(_PEER, runs))[1].split()
+    assert row == ["peer", "1.2", "3,000", "1,000", "4,000", "0.250", "3.0", "x", "no", "7", "0", "all"]
+
+
+def test_the_fastest_stands_first_and_who_is_missing_last_with_the_reason() -> None:
+    missing = Result(_PEER, (), "cannot be had: no such package")
+    lines = _lines(missing, Result(_OURS, (_run(9000),)))
+    assert lines[1].startswith("ours")
+    assert lines[2].endswith("cannot be had: no such package")
+    assert missing.as_json()["events_per_second"] is None
+
+
+def test_a_run_that_was_cut_off_says_how_far_it_got() -> None:
+    runs = (_run(50, events=40, complete=False), _run(60, events=45, complete=False))
+    assert _lines(Result(_PEER, runs))[1].endswith("cut off at 40")
+
+
+def test_a_relay_that_fails_later_keeps_its_runs_and_says_why_there_are_no_more() -> None:
+    assert _lines(Result(_PEER, (_run(10),), "it has ended"))[1].endswith("all; it has ended")
+
+
+def test_settings_stand_below_the_table() -> None:
+    assert _lines(Result(_PEER, (_run(10),)))[-1] == "  peer: batch_size=5"
+
+
+def test_every_contender_has_a_driver_and_every_peer_an_exact_version() -> None:
+    assert len({contender.name for contender in EVERYBODY}) == len(EVERYBODY)
+    for contender in EVERYBODY:
+        assert find_spec(f"benchmarks.peers.{contender.driver}"), contender.name
+        assert contender.requirement is None or contender.version, contender.name
+
+
+def test_a_task_reaches_its_driver_through_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = Task("postgresql://user:secret@host/db", "nats://host", {"batch_size": 5})
+    for name, value in task.environment().items():
+        monkeypatch.setenv(name, value)
+    assert Task.received() == task
+
+
+def test_a_package_that_cannot_be_had_is_reported_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said: list[str] = []
+    nowhere = "nothing @ file:///nowhere/nothing-1.0-py3-none-any.whl"
+    for _ in range(2):
+        reasons = environment.install([nowhere], said.append)
+        assert "nowhere" in reasons[nowhere]
+    assert sum("cannot be had" in line for line in said) == 2
+    assert environment.python().exists()
