@@ -12,8 +12,6 @@ import anyio
 from outbox_notify.errors import OutboxError, Unreachable
 from outbox_notify.jetstream.messages import Encoder
 from outbox_notify.jetstream.publisher import Publisher
-from outbox_notify.observability.logs import get_logger
-from outbox_notify.observability.narrator import Narrator
 from outbox_notify.observability.systemd import Systemd
 from outbox_notify.postgres.listener import Listener
 from outbox_notify.postgres.storage import Storage
@@ -23,6 +21,7 @@ from outbox_notify.relay.loop import BATCHES_IN_HAND, Relay
 from outbox_notify.relay.retry import full_jitter
 from outbox_notify.relay.routes import Routes
 from outbox_notify.relay.sweeper import Sweeper
+from outbox_notify.watching import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -49,9 +48,15 @@ class _Parts:
 
     @classmethod
     def made_for(
-        cls, settings: Settings, report: Report, renewed: Callable[[Settings], Settings], *, draining: bool
+        cls,
+        settings: Settings,
+        routes: Routes,
+        watch: Watch,
+        renewed: Callable[[Settings], Settings],
+        *,
+        draining: bool,
     ) -> Self:
-        random = SystemRandom()
+        random, report = SystemRandom(), watch.report
 
         def retry_in(attempt: int) -> float:
             return full_jitter(attempt, settings.retry_base, settings.retry_max, random)
@@ -60,20 +65,21 @@ class _Parts:
             delivery.resolve(ticket, outcome)
 
         storage = Storage(settings, retry_in)
+        outbox = watch.over(storage)
         listener = Listener(settings, random, report)
         encoder = Encoder(settings.subject_prefix, settings.ce_source)
         publisher = Publisher(settings, encoder, resolve, report, renewed)
         claimer = Claimer(
-            storage,
+            outbox,
             listener,
-            Routes(),
+            routes,
             report,
             batch_size=settings.batch_size,
             batch_bytes=settings.max_in_flight_bytes // BATCHES_IN_HAND,
             sweep_interval=settings.sweep_interval,
         )
         delivery = Delivery(
-            storage,
+            outbox,
             publisher,
             report,
             claimer.note,
@@ -88,7 +94,7 @@ class _Parts:
             listener.stir()
 
         sweeper = Sweeper(
-            storage, look_again, report, interval=settings.sweep_interval, prunes=settings.retention > 0
+            outbox, look_again, report, interval=settings.sweep_interval, prunes=settings.retention > 0
         )
         relay = Relay(claimer, delivery, publisher, listener, report, lease=settings.lease, draining=draining)
         return cls(storage, listener, publisher, sweeper, relay)
@@ -114,8 +120,10 @@ async def run_relay(
         SchemaError: the outbox is missing, or not what this version works with.
         NotPermitted: the role lacks a right.
     """
-    report = Narrator(get_logger())
-    parts = _Parts.made_for(settings, report, renewed, draining=drain)
+    routes = Routes()
+    watch = Watch(settings, routes, draining=drain)
+    report = watch.report
+    parts = _Parts.made_for(settings, routes, watch, renewed, draining=drain)
     systemd = Systemd.from_environment()
     async with parts.storage.opened(), anyio.create_task_group() as tasks:
         at_once = anyio.CancelScope()
@@ -128,6 +136,7 @@ async def run_relay(
             tasks.start_soon(_stop_when_drained, parts.relay, parts.publisher, settings.shutdown_timeout)
         report("relay.ready", relay=settings.relay_id, schema=settings.schema, stream=settings.stream)
         systemd.ready("publishing")
+        tasks.start_soon(watch.run)
         with at_once:
             await parts.relay.run()
         await parts.listener.let_go()

@@ -16,6 +16,7 @@ PREFIX = "OUTBOX_"
 _POSTGRES, _NATS = values.postgres_url(), values.nats_url()
 _PATH = values.text(r"[^\x00]+", "must be a path", "PATH")
 _SECRET = values.text(r"[^\x00-\x1f\x7f]+", "must be one line without control characters")
+_LOGIN = values.text(r"[^:\x00-\x1f\x7f]+:[^\x00-\x1f\x7f]+", "must be user:password")
 _SCHEMA = values.text(
     r"(?!pg_)[a-z_][a-z0-9_]{0,49}",
     "must start with a-z or _, go on with a-z, 0-9 or _, have at most 50 characters and not start with pg_",
@@ -157,6 +158,9 @@ class Settings:
         values.duration("0", "1h"), "30s", "How long a stop, or a drain without progress, may take."
     )
     http: str | None = _setting(values.address_or_off(), "127.0.0.1:9464", "Address of health and metrics.")
+    http_auth: str | None = _setting(
+        _LOGIN, None, "Login that metrics and status ask for, as user:password.", "never"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         values.choice("debug", "info", "warning", "error"), "info", "Least level that is logged."
     )

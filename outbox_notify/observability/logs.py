@@ -19,6 +19,8 @@ from outbox_notify.config.values import mask_urls, passwords
 from outbox_notify.text import LONGEST, one_line, shortened
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from structlog.typing import EventDict, Processor, WrappedLogger
 
     from outbox_notify.config.settings import Settings
@@ -69,6 +71,11 @@ def setup_logging(settings: Settings, stream: TextIO | None = None) -> None:
     logging.captureWarnings(capture=True)
 
 
+def cleaner(settings: Settings) -> Callable[[Any], Any]:
+    """Return what makes a value safe to show, as in log lines: secrets masked, long texts cut, only what JSON knows."""
+    return _Cleaner(_secrets(settings)).cleaned
+
+
 class _Handler(logging.StreamHandler[TextIO]):
     """The handler that a second set-up replaces."""
 
@@ -108,20 +115,21 @@ class _Cleaner:
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         first = {key: event[key] for key in _FIRST if key in event}
-        cleaned = {key: self._clean(value) for key, value in {**first, **event}.items()}
+        cleaned = {key: self.cleaned(value) for key, value in {**first, **event}.items()}
         if _TRACEBACK in event:
             cleaned[_TRACEBACK] = self._mask(str(event[_TRACEBACK]))[-_LONGEST_TRACEBACK:]
         return cleaned
 
-    def _clean(self, value: Any) -> Any:
+    def cleaned(self, value: Any) -> Any:
+        """Return a value that is safe to print."""
         if value is None or isinstance(value, bool | int):
             return value
         if isinstance(value, float):
             return value if math.isfinite(value) else str(value)
         if isinstance(value, dict):
-            return {shortened(str(key)): self._clean(item) for key, item in value.items()}
+            return {shortened(str(key)): self.cleaned(item) for key, item in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
-            return [self._clean(item) for item in value]
+            return [self.cleaned(item) for item in value]
         return shortened(self._mask(str(value)))
 
     def _mask(self, text: str) -> str:

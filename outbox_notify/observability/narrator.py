@@ -7,6 +7,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from outbox_notify.observability.lines import LINES
+from outbox_notify.observability.reports import UNSPOKEN
 from outbox_notify.relay.outcomes import Failed, Outcome, Published, Released, Rested, Retry
 
 if TYPE_CHECKING:
@@ -16,32 +18,7 @@ if TYPE_CHECKING:
 
     from outbox_notify.relay.claims import ClaimedEvent
 
-LEVELS = {
-    "relay.ready": "info",
-    "relay.stopping": "info",
-    "relay.stopped": "info",
-    "batch.published": "debug",
-    "publish.duplicate": "info",
-    "publish.retry": "warning",
-    "event.failed": "error",
-    "route.resting": "warning",
-    "route.recovered": "info",
-    "outage.started": "warning",
-    "outage.ended": "info",
-    "nats.connected": "info",
-    "credentials.kept": "warning",
-    "wake.ready": "info",
-    "wake.lost": "warning",
-    "server.changed": "info",
-    "lease.lost": "warning",
-    "lease.expired": "warning",
-    "events.released": "info",
-    "events.pruned": "debug",
-    "claim.postponed": "warning",
-    "read.postponed": "warning",
-    "settle.postponed": "warning",
-    "sweep.postponed": "warning",
-}
+LEVELS = {name: line.level for name, line in LINES.items()}
 _FOLD_FOR = 10.0
 # How long the number of lines that were not written is kept for the next one that is.
 _FORGET_AFTER = 60.0
@@ -64,7 +41,7 @@ class Narrator:
         """Take note of an event of the relay."""
         if event == "batch.settled":
             self._settled(**facts)
-        else:
+        elif event not in UNSPOKEN:
             self._line(event, **facts)
 
     def _settled(self, outcomes: Mapping[ClaimedEvent, Outcome], overtaken: int) -> None:

@@ -46,6 +46,7 @@ class Listener:
         self._wakeup = Wakeup(listens=settings.wake != "poll")
         self._lock = WakeLock(self._schema, keep=settings.wake == "always", on_change=self._on_lock)
         self._stirred = anyio.Event()
+        self._stirred_by = "clock"
         self._probes: dict[str, anyio.Event] = {}
         self._scan_wanted = False
         self._server = ""
@@ -79,7 +80,8 @@ class Listener:
             if self._lock.arm is Arm.SPARE:
                 # Who holds the lock looks at once, and mostly leaves nothing; a frozen one leaves everything.
                 await anyio.sleep(self._random.uniform(0, _SPARE_DELAY))
-        self._stirred = anyio.Event()
+        self._report("relay.woken", by=self._stirred_by)
+        self._stirred, self._stirred_by = anyio.Event(), "clock"
 
     async def looked(self, claimed: int) -> None:
         """Take in how many events a claim found: unless traffic is light, let go of the lock before publishing."""
@@ -92,7 +94,7 @@ class Listener:
 
     def stir(self) -> None:
         """Wake the relay; when it is not asleep, it will not sleep next time."""
-        self._stirred.set()
+        self._stir("work")
 
     def follow(self, server: str) -> None:
         """Listen to this server: where writers are, when the one that is listened to lives on."""
@@ -175,12 +177,17 @@ class Listener:
             # Sent by a relay that leaves: what it gave back is due, and the lock may be free.
             self._scan_wanted = True
             self._lock.try_again()
-        self.stir()
+        self._stir("notify")
 
     def _on_lock(self, arm: Arm) -> None:
         # Granted: one last look before sleep, for what was committed without a NOTIFY.
         if arm is Arm.HELD:
             self.stir()
+
+    def _stir(self, by: str) -> None:
+        if not self._stirred.is_set():
+            self._stirred_by = by
+        self._stirred.set()
 
     def _lost(self, reason: BaseException) -> None:
         self._report("wake.lost", reason=str(reason))

@@ -71,3 +71,8 @@ class Routes:
     def resting(self) -> dict[str, Rest]:
         """The routes that rest now."""
         return self._resting
+
+    def refused(self, now: float) -> dict[str, str]:
+        """Return the routes that have not taken an event since they began to rest, and why; whether resting or tried."""
+        known = {**self._tried_again, **self._resting}
+        return {route: rest.reason for route, rest in known.items() if rest.until > now - _FORGET_AFTER}

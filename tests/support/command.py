@@ -21,9 +21,12 @@ _OURS = re.compile(r"OUTBOX_|PG|NOTIFY_SOCKET|WATCHDOG_|CREDENTIALS_DIRECTORY")
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """Return the caller's environment, without what would change what the command does, plus settings."""
+    """Return the caller's environment, without what would change what the command does, plus settings.
+
+    Without HTTP, unless a test asks for it: relays would fight for the one port of the default.
+    """
     inherited = {name: value for name, value in os.environ.items() if not _OURS.match(name)}
-    return {**inherited, "PYTHONUNBUFFERED": "1", **settings}
+    return {**inherited, "PYTHONUNBUFFERED": "1", "OUTBOX_HTTP": "off", **settings}
 
 
 def run(*arguments: str, timeout: float = 60, **settings: str) -> subprocess.CompletedProcess[str]:

@@ -57,7 +57,7 @@ def test_flag_beats_environment_beats_file_beats_credential_beats_default(tmp_pa
 @pytest.mark.parametrize("name", list(declarations()))
 def test_every_setting_is_taken_from_the_environment(name: str) -> None:
     others = {"bool": "true", "int": "7"}
-    given = {"database_url": "host=h", "listen_database_url": "host=h", "http": "off"}
+    given = {"database_url": "host=h", "listen_database_url": "host=h", "http": "off", "http_auth": "u:p"}
     declaration = declarations()[name]
     text = given.get(name) or (declaration.default if name != "relay_id" else "") or others.get(name) or "x1"
     environ = {declaration.variable: text}
