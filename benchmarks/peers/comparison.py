@@ -6,6 +6,9 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+from nats.errors import Error as NatsError
+
 from benchmarks.errors import BenchmarkError
 from benchmarks.machine import machine
 from benchmarks.peers import environment
@@ -99,9 +102,9 @@ class Series:
     def _run(self, contender: Contender, stage: Stage) -> None:
         try:
             done = run(contender, self._plan, stage)
-        except BenchmarkError as error:
-            self._failures[contender.name] = str(error)
-            self._progress.say(str(error))
+        except (BenchmarkError, OSError, NatsError, psycopg.Error) as error:
+            self._failures[contender.name] = str(error) or type(error).__name__
+            self._progress.say(self._failures[contender.name])
             return
         self._runs[contender.name].append(done)
         self._progress.say(f"{done.rate:,.0f} events/s, {done.events:,} drained")

@@ -1,4 +1,4 @@
-"""Drives faststream-outbox: https://faststream-outbox.modern-python.org."""
+"""Drives faststream-outbox: https://github.com/modern-python/faststream-outbox, whose documents are below docs/."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FROM backlog ORDER BY n
 
 
 def _engine(task: Task, connections: int = 5) -> AsyncEngine:
-    # docs/introduction/installation.md: with asyncpg, which it needs for LISTEN.
+    # README.md, "Optional extras": with asyncpg, which it needs for LISTEN.
     url = task.database_url.replace("postgresql://", "postgresql+asyncpg://", 1)
     return create_async_engine(url, pool_size=connections)
 

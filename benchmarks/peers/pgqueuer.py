@@ -1,4 +1,4 @@
-"""Drives pgqueuer: https://pgqueuer.readthedocs.io, its sources under https://github.com/janbjorge/pgqueuer."""
+"""Drives pgqueuer: https://github.com/janbjorge/pgqueuer, whose documents are below docs/."""
 
 from __future__ import annotations
 
@@ -48,5 +48,5 @@ async def _drain(task: Task) -> None:
 
 
 if __name__ == "__main__":
-    # `pgq run` runs on uvloop too (docs/reference/cli.md).
+    # On uvloop, as its own command runs (pgqueuer/adapters/cli/cli.py).
     obey(lambda task: uvloop.run(_prepare(task)), lambda task: uvloop.run(_drain(task)))
