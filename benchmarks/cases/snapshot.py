@@ -55,7 +55,7 @@ def holding_a_snapshot(url: str) -> Iterator[None]:
 
 def _fifths(curves: list[Curve]) -> list[float]:
     """Return the rate of the last fifth over that of the first; the pieces of a course are of one length."""
-    return [_rate(curve[-len(curve) // 5 :]) / _rate(curve[: len(curve) // 5]) for curve in curves]
+    return [_rate(curve[-(len(curve) // 5) :]) / _rate(curve[: len(curve) // 5]) for curve in curves]
 
 
 def _rate(pieces: Curve) -> float:
