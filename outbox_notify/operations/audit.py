@@ -41,7 +41,7 @@ class Act:
         self._conn = conn
         self._schema = schema
         self._name = name
-        given = {key: value for key, value in arguments.items() if value is not None and value is not False}
+        given = {key: value for key, value in arguments.items() if _was_given(value)}
         self._arguments = Jsonb(given, dumps=partial(json.dumps, default=str))
         self.number = number
 
@@ -66,6 +66,10 @@ class Act:
         }
         [(number,)] = self._conn.execute(query("audit_begin", self._schema), values).fetchall()
         return int(number)
+
+
+def _was_given(value: object) -> bool:
+    return value is not None and value is not False and value != ()
 
 
 def client() -> str:

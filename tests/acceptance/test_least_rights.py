@@ -50,6 +50,9 @@ def test_writer_relay_and_operator_do_their_work_with_least_rights(
         ["failed", "show", str(dropped)],
         ["failed", "discard", str(dropped), "--yes"],
         ["failed", "requeue", "--all", "--new-id"],
+        ["pause", "--tenant", "globex", "--for", "1h"],
+        ["pause", "--tenant", "globex"],
+        ["resume", "--all"],
         ["migrate", "status"],
     ):
         done = run(*arguments, OUTBOX_DATABASE_URL=users["operator"])
@@ -66,6 +69,10 @@ def test_writer_relay_and_operator_do_their_work_with_least_rights(
     with psycopg.connect(database) as conn:
         rows = conn.execute("SELECT status, count(*) FROM event_outbox GROUP BY status").fetchall()
     assert rows == [("published", 3)]
+
+    for arguments in (["replay", "--all", "--yes"], ["prune", "--older-than", "0s", "--yes"]):
+        done = run(*arguments, OUTBOX_DATABASE_URL=users["operator"], OUTBOX_NATS_URL=nats_server.url)
+        assert (done.returncode, " 3 events" in done.stdout) == (0, True), done.stderr
 
 
 def test_missing_right_is_one_line_and_exit_code_77(users: dict[str, str]) -> None:

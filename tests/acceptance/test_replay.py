@@ -70,7 +70,7 @@ def test_replay_of_all_doubles_the_stream_inside_the_duplicate_window_and_says_s
     [act] = acts(conn)
     assert (act["act"], act["events"]) == ("replay", EVENTS)
     assert act["arguments"] == {
-        "names": [], "everything": True, "replay": the_id(done.stderr), "prefix": "events",
+        "everything": True, "replay": the_id(done.stderr), "prefix": "events",
     }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from tests.support.events import put_failed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
+BOTH_VERSIONS = pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
 
 
 @pytest.fixture
@@ -30,6 +30,7 @@ def conn(database: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
+@BOTH_VERSIONS
 def test_act_says_who_did_what_when_and_to_how_many(conn: psycopg.Connection) -> None:
     ids, event_id = [put_failed(conn) for _ in range(5)], uuid4()
     given = {"names": (event_id, 7), "tenant": None, "everything": False, "older_than": 0.0}
@@ -71,6 +72,7 @@ def test_act_that_goes_on_counts_up_its_row(conn: psycopg.Connection) -> None:
     assert [act["events"] for act in acts(conn)] == [7]
 
 
+@BOTH_VERSIONS
 def test_second_migration_changes_nothing_of_the_first(empty_database: str) -> None:
     """A relay of the version before works on: what it knows is what it was."""
     first = packaged()[:1]

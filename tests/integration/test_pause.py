@@ -13,7 +13,6 @@ from tests.support.audit import acts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
 ACME = Target("acme")
 
 
@@ -23,6 +22,7 @@ def conn(database: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
+@pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
 def test_pauses_are_listed_until_they_are_resumed(conn: psycopg.Connection) -> None:
     targets = [ACME, Target(event_type="stock.moved"), Target("acme", "stock.moved")]
     for target in targets:

@@ -12,7 +12,6 @@ from tests.support.events import put, put_failed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
 HOUR = 3600.0
 
 
