@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.cases import CASES
 from benchmarks.errors import BenchmarkError
-from benchmarks.machine import machine
+from benchmarks.machine import busy, machine
 from benchmarks.plan import Plan
 from benchmarks.progress import Progress
 from benchmarks.report import as_json, print_table
@@ -35,6 +35,10 @@ def main() -> int:
     try:
         with progress.shown(), Stage(given.postgres, progress) as stage:
             about = machine(stage)
+            if busy(about):
+                progress.say(
+                    f"something else runs here (load {about['load']}): these figures will say little"
+                )
             findings = _measure(stage, Plan(given.runs, given.quick), given.only, progress)
     except KeyboardInterrupt:
         sys.stderr.write("\nstopped\n")

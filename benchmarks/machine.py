@@ -14,11 +14,18 @@ from typing import TYPE_CHECKING
 import psycopg
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from benchmarks.stage import Stage
 
 _UNKNOWN = "unknown"
 _ROOT = Path(__file__).parents[1]
 _QUESTIONS = (("rev-parse", "--short", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+
+
+def busy(about: Mapping[str, object]) -> bool:
+    """Return whether somebody else worked on a machine when the benchmark began."""
+    return float(str(about["load"])) > 0.5
 
 
 def machine(stage: Stage) -> dict[str, str | int | float]:
@@ -30,7 +37,7 @@ def machine(stage: Stage) -> dict[str, str | int | float]:
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "load": os.getloadavg()[0],
+        "load": round(os.getloadavg()[0], 1),
         "kernel": platform.release(),
         "python": platform.python_version(),
         "postgres": postgres,

@@ -99,12 +99,7 @@ class Stage:
 
     def start(self, arguments: tuple[str, ...], url: str, ready: str = "ready", **settings: str) -> Program:
         """Start one of our programs on a database and on NATS, with default settings but for those given."""
-        environment = {
-            "OUTBOX_DATABASE_URL": url,
-            "OUTBOX_NATS_URL": self.nats.url,
-            "OUTBOX_HTTP": "off",
-            **settings,
-        }
+        environment = {"OUTBOX_DATABASE_URL": url, "OUTBOX_NATS_URL": self.nats.url, **settings}
         return Program(arguments, self.nats.folder, environment, ready)
 
     def _make_empty(self) -> None:
