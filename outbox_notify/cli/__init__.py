@@ -20,6 +20,7 @@ VERBS = {
     "emit": "Write events into the outbox.",
     "status": "Show the backlog, its age and what has failed.",
     "doctor": "Say what is wrong with settings, PostgreSQL and NATS, and what mends it.",
+    "why": "Say in one sentence why an event is where it is.",
     "failed": "List, show, requeue or discard failed events.",
     "pause": "Let relays leave a tenant or a type of event alone.",
     "resume": "End a pause.",

@@ -49,20 +49,21 @@ class NatsFacts:
     streams: Sequence[Stream]
 
 
-def read_nats(settings: Settings, *, within: float = 2.0) -> NatsFacts:
+def read_nats(settings: Settings, *, subject: str = ">", within: float = 2.0) -> NatsFacts:
     """Ask NATS for its facts.
 
     Args:
         settings: servers, credentials and prefix.
+        subject: what the streams are to take, without the prefix; by default any of our subjects.
         within: seconds that it may take.
 
     Raises:
         OutboxError: it cannot be reached in that time, refuses, or the settings cannot be used.
     """
-    return anyio.run(_read, replace(settings, relay_id=_NAME), within)
+    return anyio.run(_read, replace(settings, relay_id=_NAME), f"{settings.subject_prefix}.{subject}", within)
 
 
-async def _read(settings: Settings, within: float) -> NatsFacts:
+async def _read(settings: Settings, subject: str, within: float) -> NatsFacts:
     complaints: list[str] = []
 
     async def complain(error: Exception) -> None:
@@ -75,7 +76,7 @@ async def _read(settings: Settings, within: float) -> NatsFacts:
         client = await connect_nats(settings, complain, closed)
         try:
             with understood("JetStream does not answer", within):
-                streams = [stream async for stream in _streams(client, settings.subject_prefix, within)]
+                streams = [stream async for stream in _streams(client, subject, within)]
             version = client.connected_server_version
             return NatsFacts(f"{version.major}.{version.minor}.{version.patch}", streams)
         except OutboxError as error:
@@ -85,8 +86,8 @@ async def _read(settings: Settings, within: float) -> NatsFacts:
     raise _refusal(complaints) or NatsUnreachable(f"no answer within {within:g} s")
 
 
-async def _streams(client: Client, prefix: str, within: float) -> AsyncIterator[Stream]:
-    answer = await _ask(client, "STREAM.NAMES", {"subject": f"{prefix}.>"}, within)
+async def _streams(client: Client, subject: str, within: float) -> AsyncIterator[Stream]:
+    answer = await _ask(client, "STREAM.NAMES", {"subject": subject}, within)
     for name in answer.get("streams") or []:
         about = await _ask(client, f"STREAM.INFO.{name}", {}, within)
         config, state = about["config"], about["state"]

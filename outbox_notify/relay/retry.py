@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from outbox_notify.relay.outcomes import Failed, Outcome, Released, Rested, Retry
@@ -53,6 +54,14 @@ _EVENT = {
 _STORE_FAILED, _TOO_LARGE = 10077, "message too large"
 # HTTP's words for what passes by itself: also of codes that are newer than this list, or from before there were any.
 _TEMPORARY = {429, 503}
+# How reasons end that came with a code, and how the others begin for which a route rests.
+_CODE = re.compile(r"\((\d+)\)$")
+_ROUTE_SAYS = (
+    "publish is not permitted",
+    "the answer is not an ack",
+    "the ack says that nothing",
+    "the ack is not from",
+)
 
 
 def judge(code: int, description: str, route: str, status: int = 0) -> Outcome:
@@ -72,6 +81,14 @@ def judge(code: int, description: str, route: str, status: int = 0) -> Outcome:
     if code in _ROUTE or status in _TEMPORARY:
         return Rested(route, reason)
     return Retry(reason)
+
+
+def lets_route_rest(reason: str) -> bool:
+    """Return whether this is a reason, as an event keeps it, for which its route rests."""
+    code = _CODE.search(reason)
+    if code is None:
+        return reason.startswith(_ROUTE_SAYS)
+    return int(code[1]) in _ROUTE | _TEMPORARY
 
 
 def full_jitter(attempt: int, base: float, most: float, random: Random) -> float:
