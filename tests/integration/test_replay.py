@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from outbox_notify.operations.replaying import CHUNK
 from outbox_notify.postgres.queries import query
 from tests.support.audit import acts
 from tests.support.events import put, put_failed
+from tests.support.front import LOSE, LOSE_ACK, REFUSE, STORE, standing_before
 from tests.support.replays import Run, assert_each_once_in_order, begin, put_published, replayed
 from tests.support.stream import connected, create_stream, read_stream, stored, update_stream
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from outbox_notify.embedded import EmbeddedNats
     from outbox_notify.operations.replay import Replay
     from outbox_notify.relay.claims import ClaimedEvent
+    from tests.support.front import Answer
 
 
 @pytest.fixture
@@ -227,6 +230,29 @@ def test_full_stream_stops_it_in_order_and_it_goes_on_when_there_is_room(
     done = Run(conn, nats_url, again)()
     assert (done.replayed, done.duplicates) == (100, 0)
     assert_each_once_in_order(nats_url, done.id, conn)
+
+
+@pytest.mark.parametrize("answer", [REFUSE, LOSE, LOSE_ACK], ids=["refused", "lost", "ack lost"])
+def test_event_in_the_middle_that_gets_no_ack_is_overtaken_by_none_of_its_aggregate(
+    conn: psycopg.Connection, nats_server: EmbeddedNats, answer: Answer
+) -> None:
+    put_published(conn, 60, aggregates=4)
+    [(unlucky,)] = conn.execute("SELECT event_id::text FROM event_outbox WHERE id = 22")
+    tries: Counter[str] = Counter()
+
+    def decide(_subject: str, message_id: str) -> Answer:
+        tries[message_id] += 1
+        return answer if message_id.startswith(unlucky) and tries[message_id] == 1 else STORE
+
+    replay = begin(conn)
+    with standing_before(nats_server.url, decide):
+        with pytest.raises(OutboxError):
+            Run(conn, nats_server.url, replay)()
+        stopped = find(conn, "public", replay.id)
+        assert stored(nats_server.url) > stopped.position == 21
+        done = Run(conn, nats_server.url, stopped)()
+    assert (done.replayed, done.duplicates) == (60, 0)
+    assert_each_once_in_order(nats_server.url, replay.id, conn)
 
 
 def test_without_a_stream_nothing_is_sent_and_none_is_made(

@@ -57,7 +57,7 @@ class Run:
         self.replaying = Replaying(
             conn,
             "public",
-            Settings(nats_url=nats_url, publish_timeout=3),
+            Settings(nats_url=nats_url, publish_timeout=2),
             replay,
             rate=None,
             stopping=lambda: len(self.steps) == chunks,
