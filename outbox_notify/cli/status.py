@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from outbox_notify.cli.parameters import Duration
-from outbox_notify.cli.status_text import Look, line, text
+from outbox_notify.cli.status_text import line, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import psycopg
-
     from outbox_notify.config.load import Settings
     from outbox_notify.errors import DatabaseUnreachable
+    from outbox_notify.operations.overall import Overall
 
 _EVERY = "2s"
 
@@ -39,6 +38,7 @@ _EVERY = "2s"
 @click.pass_context
 def command(ctx: click.Context, /, *, as_json: bool, watch: float | None) -> None:
     """Show the backlog, its age, why events came back, the relays at work and what has failed."""
+    from outbox_notify.operations.overall import read_overall
     from outbox_notify.postgres.database import connect
 
     settings = ctx.obj.settings()
@@ -46,22 +46,8 @@ def command(ctx: click.Context, /, *, as_json: bool, watch: float | None) -> Non
         _watch(settings, watch, as_json=as_json)
         return
     with connect(settings, "status") as conn:
-        look = _look(conn, settings)
+        look = read_overall(conn, settings)
     click.echo(json.dumps(_document(look), indent=2) if as_json else text(look))
-
-
-def _look(conn: psycopg.Connection, settings: Settings) -> Look:
-    """Look at PostgreSQL and at NATS; that NATS is away is a fact like others."""
-    from outbox_notify.errors import OutboxError
-    from outbox_notify.jetstream.facts import NatsFacts, read_nats
-    from outbox_notify.operations.status import read_status
-
-    status = read_status(conn, settings.schema)
-    try:
-        nats: NatsFacts | str = read_nats(settings)
-    except OutboxError as error:
-        nats = str(error)
-    return Look(status, nats)
 
 
 def _watch(settings: Settings, every: float, *, as_json: bool) -> None:
@@ -75,9 +61,10 @@ def _watch(settings: Settings, every: float, *, as_json: bool) -> None:
         pass
 
 
-def _looks(settings: Settings) -> Iterator[Look | DatabaseUnreachable]:
+def _looks(settings: Settings) -> Iterator[Overall | DatabaseUnreachable]:
     """Yield what each look finds; only the first connection has to succeed, later ones are tried again."""
     from outbox_notify.errors import DatabaseUnreachable
+    from outbox_notify.operations.overall import read_overall
     from outbox_notify.postgres.database import connect
 
     conn = connect(settings, "status")
@@ -85,7 +72,7 @@ def _looks(settings: Settings) -> Iterator[Look | DatabaseUnreachable]:
         try:
             if conn.closed:
                 conn = connect(settings, "status")
-            look: Look | DatabaseUnreachable = _look(conn, settings)
+            look: Overall | DatabaseUnreachable = read_overall(conn, settings)
         except DatabaseUnreachable as error:
             conn.close()
             look = error
@@ -93,7 +80,7 @@ def _looks(settings: Settings) -> Iterator[Look | DatabaseUnreachable]:
 
 
 @contextmanager
-def _display(*, as_json: bool) -> Iterator[Callable[[Look | DatabaseUnreachable], None]]:
+def _display(*, as_json: bool) -> Iterator[Callable[[Overall | DatabaseUnreachable], None]]:
     """Yield what shows a look: in place on a terminal, else a line each time."""
     if as_json or not sys.stdout.isatty():
         yield lambda look: click.echo(json.dumps(_document(look)) if as_json else line(look))
@@ -105,13 +92,6 @@ def _display(*, as_json: bool) -> Iterator[Callable[[Look | DatabaseUnreachable]
         yield lambda look: live.update(Text(text(look)), refresh=True)
 
 
-def _document(look: Look | DatabaseUnreachable) -> dict[str, Any]:
+def _document(look: Overall | DatabaseUnreachable) -> dict[str, Any]:
     """Return a look as JSON's values."""
-    from dataclasses import asdict
-
-    from outbox_notify.operations.status import document
-
-    if isinstance(look, Exception):
-        return {"error": str(look)}
-    nats = {"reachable": False, "reason": look.nats} if isinstance(look.nats, str) else asdict(look.nats)
-    return {**document(look.status), "nats": {"reachable": True, **nats}}
+    return {"error": str(look)} if isinstance(look, Exception) else look.document()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from outbox_notify.text import one_line
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from outbox_notify.errors import DatabaseUnreachable
     from outbox_notify.jetstream.facts import NatsFacts, Stream
+    from outbox_notify.operations.overall import Overall
     from outbox_notify.operations.relays import Relay
     from outbox_notify.operations.status import Returned, Status
 
@@ -26,14 +27,7 @@ _STATES = {
 }
 
 
-class Look(NamedTuple):
-    """What PostgreSQL and NATS tell; in the place of NATS, why it could not be asked."""
-
-    status: Status
-    nats: NatsFacts | str
-
-
-def text(look: Look | DatabaseUnreachable) -> str:
+def text(look: Overall | DatabaseUnreachable) -> str:
     """Return a look as lines, one for each fact."""
     if isinstance(look, Exception):
         return one_line(str(look))
@@ -45,7 +39,7 @@ def text(look: Look | DatabaseUnreachable) -> str:
     return "\n".join(lines)
 
 
-def line(look: Look | DatabaseUnreachable) -> str:
+def line(look: Overall | DatabaseUnreachable) -> str:
     """Return what matters most of a look in one line."""
     now = datetime.now(UTC).isoformat(" ", "seconds")
     if isinstance(look, Exception):

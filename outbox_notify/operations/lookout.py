@@ -20,7 +20,7 @@ from psycopg.rows import dict_row
 
 from outbox_notify.errors import DatabaseUnreachable, OutboxError
 from outbox_notify.observability.look import Look
-from outbox_notify.operations.status import document, read_status
+from outbox_notify.operations.overall import read_overall
 from outbox_notify.postgres.database import connect, translated
 from outbox_notify.postgres.queries import query
 
@@ -60,17 +60,26 @@ class Lookout:
 
     async def run(self) -> None:
         """Look at an interval, until cancelled."""
-        while True:
-            began, error = time.monotonic(), None
-            try:
-                look = await self._in_turn(self._look)
-            except OutboxError as raised:
-                error = raised
-            took = time.monotonic() - began
-            self._report("database.asked", operation="look", seconds=took, error=error)
-            if error is None:
-                self._report("database.looked", look=look)
-            await anyio.sleep(max(_INTERVAL if error is None else _INTERVAL_OF_TROUBLE, took * _REST))
+        try:
+            while True:
+                rest = await self._look_once()
+                await anyio.sleep(rest)
+        finally:
+            self.close()
+
+    async def _look_once(self) -> float:
+        """Look, and return for how long to rest."""
+        began, error = time.monotonic(), None
+        try:
+            look = await self._in_turn(self._look)
+        except OutboxError as raised:
+            error = raised
+        took = time.monotonic() - began
+        self._report("database.asked", operation="look", seconds=took, error=error)
+        if error is not None:
+            return max(_INTERVAL_OF_TROUBLE, took)
+        self._report("database.looked", look=look)
+        return max(_INTERVAL, took * _REST)
 
     async def status(self) -> dict[str, Any]:
         """Return the document of `status --json`; one that was read a moment ago will do.
@@ -84,6 +93,13 @@ class Lookout:
             ended = time.monotonic()
             self._status_until = ended + max(1.0, (ended - began) * _REST)
         return self._status
+
+    def close(self) -> None:
+        """End the connection, and whoever waits on it."""
+        if self._last is not None and not self._last.done.is_set():
+            self._cut()
+        elif self._conn is not None:
+            self._conn.close()
 
     async def _in_turn(self, work: Callable[[psycopg.Connection], T]) -> T:
         """Let a thread work on the connection when no other does; wait for all of it together not for long."""
@@ -129,7 +145,7 @@ class Lookout:
         return Look(**found, counted_to=most, clock_ahead=ahead)
 
     def _read_status(self, conn: psycopg.Connection) -> dict[str, Any]:
-        return document(read_status(conn, self._settings.schema, timeout=_TIMEOUT))
+        return read_overall(conn, self._settings, timeout=_TIMEOUT).document()
 
 
 class _Errand(Generic[T]):
