@@ -191,6 +191,10 @@ def test_two_processes_do_not_go_on_with_one_replay(conn: psycopg.Connection, na
         late()
     assert late.steps == []
     assert stored(nats_url) == CHUNK
+    # Nor do they count a chunk twice that both have sent.
+    with pytest.raises(OutboxError, match="goes on in another process"):
+        stepped(conn, "public", replay, CHUNK, replayed=CHUNK)
+    assert find(conn, "public", replay.id).replayed == CHUNK
 
 
 def test_refused_event_is_told_and_the_others_of_its_aggregate_follow(
