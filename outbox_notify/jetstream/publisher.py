@@ -11,21 +11,19 @@ import anyio
 from outbox_notify.errors import ConfigError, OutboxError
 from outbox_notify.jetstream.addresses import Addresses
 from outbox_notify.jetstream.answers import read_answer
-from outbox_notify.jetstream.client import write_frames
-from outbox_notify.jetstream.frames import Framer
-from outbox_notify.jetstream.session import open_session
-from outbox_notify.relay.batches import LEASE_RAN_OUT
-from outbox_notify.relay.leases import lease_clock
+from outbox_notify.jetstream.client import CONNECT_TIMEOUT
+from outbox_notify.jetstream.frames import Loader
+from outbox_notify.jetstream.sending import NOT_CONNECTED, Sending
+from outbox_notify.jetstream.session import open_session, understood
 from outbox_notify.relay.outcomes import Outcome, Published, Released, Rested
 from outbox_notify.relay.retry import Backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from nats.aio.msg import Msg
 
     from outbox_notify.config.settings import Settings
-    from outbox_notify.jetstream.frames import Framed
     from outbox_notify.jetstream.messages import Encoder
     from outbox_notify.jetstream.session import Session
     from outbox_notify.relay.batches import Ticket
@@ -64,12 +62,12 @@ class Publisher:
         self._settings = settings
         self._renewed = renewed
         self._addresses = Addresses()
-        self._framer = Framer(encoder, on_outcome)
+        self._loader = Loader(encoder, on_outcome)
         self._on_outcome = on_outcome
         self._report = report
         self._session: Session | None = None
+        self._sending: Sending | None = None
         self._met_stranger = False
-        self._pending: dict[int, Ticket] = {}
         self._last_answer = 0.0
         self._ready = anyio.Event()
         self._lost = anyio.Event()
@@ -109,37 +107,17 @@ class Publisher:
 
         Their outcomes are reported later, or at once when there is no connection any more.
         """
-        session, left = self._session, iter(tickets)
+        sending = self._sending
+        if sending is None:
+            for ticket in tickets:
+                self._on_outcome(ticket, NOT_CONNECTED)
+            return
         try:
-            if session is not None and session.client.alive:
-                await self._write(session, left)
+            await sending.send(tickets)
         except Exception as error:  # noqa: BLE001  # whatever the library raises, this client is not to be trusted any more
-            if self._session is session:
+            if self._sending is sending:
                 self._complaint = f"the client failed: {type(error).__name__}"
                 self._lost.set()
-        for ticket in left:
-            self._on_outcome(ticket, Released("not connected to NATS"))
-
-    async def _write(self, session: Session, tickets: Iterator[Ticket]) -> None:
-        """Write events, until there are no more or the connection is another one."""
-        for piece in self._framer.pieces(tickets, session.inbox, session.client.max_payload):
-            await self._write_piece(session, piece)
-            if self._session is not session:
-                return
-
-    async def _write_piece(self, session: Session, piece: list[Framed]) -> None:
-        """Write what is still leased. Between the last look at the clock and the socket nothing else is done."""
-        now = lease_clock()
-        if late := [framed.ticket for framed in piece if now >= framed.ticket.batch.expires_at]:
-            for ticket in late:
-                self._on_outcome(ticket, Released(LEASE_RAN_OUT))
-            await self._write_piece(session, [framed for framed in piece if framed.ticket not in late])
-        elif piece:
-            sent_at = time.monotonic()
-            for framed in piece:
-                framed.ticket.sent_at = sent_at
-                self._pending[framed.number] = framed.ticket
-            await write_frames(session.client, [framed.frame for framed in piece])
 
     def give_up(self, tickets: Iterable[Ticket], sent_at: float) -> None:
         """Report events whose time is over.
@@ -153,9 +131,9 @@ class Publisher:
             sent_at: when the first of them could be sent, on the monotonic clock.
         """
         wanted = set(tickets)
-        numbers = [number for number, ticket in self._pending.items() if ticket in wanted]
-        unanswered = {self._pending.pop(number) for number in numbers}
-        dead = self._last_answer < sent_at
+        unanswered, batch_too = (set(), False) if self._sending is None else self._sending.give_up(wanted)
+        # A batch may only have one stream, so nobody else can be at fault.
+        dead = batch_too or self._last_answer < sent_at
         in_time = (sent_at + time.monotonic()) / 2
         for ticket in wanted:
             if ticket not in unanswered:
@@ -185,11 +163,13 @@ class Publisher:
         return await open_session(self._settings, self._addresses, self._on_error, on_closed, self._on_answer)
 
     async def _serve(self, session: Session) -> None:
-        self._session = session
+        self._session, self._sending = session, Sending(session, self._loader, self._on_outcome)
         self._ready.set()
         self._report("outage.ended" if self.outage else "nats.connected", component="nats", after=self.outage)
         self.outage = None
         try:
+            with understood("NATS takes nothing", CONNECT_TIMEOUT):
+                await self._sending.begin()
             while not self._lost.is_set() and session.client.alive:
                 with anyio.move_on_after(1.0):
                     await self._lost.wait()
@@ -199,10 +179,10 @@ class Publisher:
         except OutboxError as error:
             self._complaint = str(error)
         finally:
-            self._session = None
+            lost = self._sending.end()
+            self._session = self._sending = None
             self._ready = anyio.Event()
             reason = self._complaint or "connection to NATS lost"
-            lost, self._pending = list(self._pending.values()), {}
             for ticket in lost:
                 self._on_outcome(ticket, Released(reason))
         self._begin_outage(reason)
@@ -215,9 +195,7 @@ class Publisher:
 
     async def _on_answer(self, msg: Msg) -> None:
         self._last_answer = time.monotonic()
-        number = msg.subject.rpartition(".")[2]
-        # Whoever knows the inbox may write to it whatever they like.
-        ticket = self._pending.pop(int(number), None) if number.isdecimal() else None
+        ticket = self._sending.hear(msg) if self._sending is not None else None
         if ticket is not None:
             self._on_outcome(ticket, self._outcome(msg, ticket.event.route))
 
@@ -241,9 +219,8 @@ class Publisher:
 
     def _on_not_permitted(self, subject: str) -> None:
         """Let the route of a refused subject rest; nats-py tells subjects in lower case."""
+        if self._sending is None:
+            return
         prefix = f"{self._settings.subject_prefix}.".lower()
-        for number, ticket in list(self._pending.items()):
-            route = ticket.event.route
-            if prefix + route.lower() == subject.lower():
-                del self._pending[number]
-                self._on_outcome(ticket, Rested(route, "publish is not permitted"))
+        for ticket in self._sending.refused(lambda route: prefix + route.lower() == subject.lower()):
+            self._on_outcome(ticket, Rested(ticket.event.route, "publish is not permitted"))

@@ -59,7 +59,7 @@ class Session:
             NatsUnreachable: the connection has ended.
         """
         with understood("NATS does not take the inbox of acks", _STEP_TIMEOUT):
-            await self.client.subscribe(f"{self.inbox}*", cb=on_answer)
+            await self.client.subscribe(f"{self.inbox}>", cb=on_answer)
 
     async def close(self) -> None:
         """End it within moments, whatever state it is in."""

@@ -73,6 +73,7 @@ class Ticket:
         outcome: what became of it; None while it is under way.
         sent_at: when it was sent, on the monotonic clock; 0 before that.
         follower: the next event of the same aggregate, in this batch or in a later one.
+        goes_along: whether it is sent together with the one before it, and so must not be sent after it once more.
     """
 
     event: ClaimedEvent
@@ -80,6 +81,7 @@ class Ticket:
     outcome: Outcome | None = None
     sent_at: float = 0.0
     follower: Ticket | None = field(default=None, repr=False)
+    goes_along: bool = False
 
     def resolve(self, outcome: Outcome) -> None:
         """Record what became of the event, once."""

@@ -76,6 +76,7 @@ class ClaimedEvent:
         headers: the row's headers as JSON text; None when there are none.
         attempts: publishes that failed because of it so far.
         body: the payload as it goes on the wire.
+        tried: whether it was in hand before, and so may be in the stream already.
     """
 
     id: int
@@ -90,6 +91,7 @@ class ClaimedEvent:
     ordering_key: int | None
     attempts: int
     body: bytes
+    tried: bool = False
 
     @property
     def route(self) -> str:

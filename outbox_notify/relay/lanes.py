@@ -71,7 +71,8 @@ class Lanes:
         follower = ticket.follower
         if self._lets_pass(outcome):
             self._step_out(ticket)
-            return [follower] if follower is not None and follower.outcome is None else []
+            waits = follower is not None and follower.outcome is None and not follower.goes_along
+            return [follower] if follower is not None and waits else []
         self._return(ticket)
         while follower is not None and follower.outcome is None:
             follower.resolve(_behind(ticket))

@@ -11,12 +11,12 @@ class Published:
 
     Args:
         stream: the stream that acknowledged it.
-        sequence: its place in the stream, above zero.
-        duplicate: whether the stream already held a message with this id.
+        sequence: its place in the stream, above zero; None when it was acknowledged together with others.
+        duplicate: whether the stream already held a message with this id; not told when acknowledged together.
     """
 
     stream: str
-    sequence: int
+    sequence: int | None = None
     duplicate: bool = False
 
 

@@ -117,6 +117,7 @@ def test_t30_subjects_that_would_hurt_fail_and_nobody_hears_of_them(
     ours = {subject for subject in spy.subjects if not subject.startswith(("_INBOX.", "$JS.EVENT."))}
     assert {subject for subject in ours if subject.startswith("$JS.API.")} <= {
         "$JS.API.STREAM.NAMES",
+        "$JS.API.STREAM.INFO.OUTBOX",
         "$JS.API.STREAM.CREATE.OUTBOX",
     }
     assert {subject for subject in ours if not subject.startswith("$JS.API.")} == {"events.acme.stock.moved"}

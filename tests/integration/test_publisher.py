@@ -11,6 +11,7 @@ import pytest
 
 from outbox_notify.embedded import EmbeddedNats
 from outbox_notify.errors import ConfigError
+from outbox_notify.jetstream.messages import Encoder
 from outbox_notify.relay.leases import lease_clock
 from outbox_notify.relay.outcomes import Failed, Outcome, Published, Released, Rested
 from tests.support.proxy import Proxy
@@ -97,7 +98,7 @@ async def test_events_arrive_in_the_order_they_were_sent(nats_server: EmbeddedNa
     async with desk_at(nats_server.url) as desk:
         sent = [ticket(body=b"%d" % number) for number in range(2000)]
         outcomes = await desk.publish(*sent)
-    assert outcomes == [Published("OUTBOX", number + 1) for number in range(2000)]
+    assert kinds(outcomes) == {Published}
     bodies = [message.body for message in await in_thread(read_stream, nats_server.url)]
     assert bodies == [one.event.body for one in sent]
 
@@ -105,7 +106,7 @@ async def test_events_arrive_in_the_order_they_were_sent(nats_server: EmbeddedNa
 async def test_t39_no_bad_ack_counts_as_success(nats_server: EmbeddedNats) -> None:
     await in_thread(create_good_stream, nats_server)
     async with desk_at(nats_server.url) as desk, answering(nats_server.url) as heard:
-        outcomes = await desk.publish(*[ticket("bad", body=answer) for answer in BAD_ACKS])
+        outcomes = await desk.publish(*[ticket("bad", body=answer, tried=True) for answer in BAD_ACKS])
         assert len(heard) == len(BAD_ACKS)
         assert [(answer[:50], type(outcome)) for answer, outcome in zip(BAD_ACKS, outcomes, strict=True)] == [
             (answer[:50], Rested) for answer in BAD_ACKS
@@ -208,7 +209,7 @@ async def test_t29_what_the_server_would_hang_up_over_fails_and_the_client_lives
 async def test_message_of_exactly_the_limit_is_taken_by_the_server(nats_server: EmbeddedNats) -> None:
     async with desk_at(nats_server.url) as desk:
         client = desk.client
-        head = len(desk.publisher._framer._encoder.encode(ticket().event, client.max_payload).head)
+        head = len(Encoder("events", "outbox-notify").encode(ticket().event, client.max_payload).head)
         fits = ticket(body=b"x" * (client.max_payload - head))
         one_over = ticket(body=b"x" * (client.max_payload - head + 1))
         assert [type(one) for one in await desk.publish(fits, one_over)] == [Published, Failed]
@@ -291,9 +292,9 @@ async def test_t34_frozen_server_holds_nobody_up_and_a_new_client_takes_over(
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(desk.publisher.send, still_under_way(desk, sent))
             # All that the sockets on the way take.
-            await desk.until(lambda: len(desk.publisher._pending) > 3, "frames on the wire")
+            await desk.until(lambda: len(desk.waiting) > 3, "frames on the wire")
             await anyio.sleep(0.1)
-            assert len(desk.publisher._pending) < 20
+            assert len(desk.waiting) < 20
             desk.publisher.give_up(sent, started)
             assert {kind for each in desk.outcomes.values() for kind in kinds(each)} == {Released}
             await desk.until(lambda: desk.publisher.outage is not None, "the outage", within=2)

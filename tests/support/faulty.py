@@ -59,13 +59,14 @@ class Saboteur:
 
     def lay(self) -> None:
         """Wrap the parts, in this process."""
-        from outbox_notify.jetstream import publisher  # noqa: PLC0415  # not before the clock is set
+        from outbox_notify.jetstream import fast_ingest, one_by_one  # noqa: PLC0415  # not before the clock is set
         from outbox_notify.jetstream.messages import Encoder  # noqa: PLC0415
         from outbox_notify.postgres.storage import Storage  # noqa: PLC0415
 
         self._around(Storage, "claim", after="after_claim", when=lambda claim: claim.token is not None)
         self._around(Storage, "settle", before="before_settle", after="after_settle")
-        self._around(publisher, "write_frames", before="before_write", after="after_publish")
+        for sender in (one_by_one, fast_ingest):
+            self._around(sender, "write_frames", before="before_write", after="after_publish")
         encode = Encoder.encode
 
         def encoding(*arguments: Any) -> Any:

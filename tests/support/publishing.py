@@ -52,6 +52,7 @@ class Desk:
 
     def note(self, sent: Ticket, outcome: Outcome) -> None:
         self.outcomes.setdefault(sent, []).append(outcome)
+        sent.outcome = outcome
 
     def report(self, event: str, /, **facts: object) -> None:
         self.reports.append((event, facts))
@@ -71,6 +72,12 @@ class Desk:
         session = self.publisher._session
         assert session is not None, f"not connected: {self.publisher.outage}"
         return session
+
+    @property
+    def waiting(self) -> list[Ticket]:
+        """The events whose own answer is waited for."""
+        sending = self.publisher._sending
+        return sending._one_by_one.waiting if sending is not None else []
 
     async def ready(self) -> None:
         """Return once events can be published."""
