@@ -35,9 +35,9 @@ BUGS = (
         (
             Edit(
                 _LISTENER,
-                "            self._lock.try_again()\n        self.stir()\n",
+                '            self._lock.try_again()\n        self._stir("notify")\n',
                 "            self._lock.try_again()\n"
-                "        if self._lock.arm is not Arm.ASKED:\n            self.stir()\n",
+                '        if self._lock.arm is not Arm.ASKED:\n            self._stir("notify")\n',
             ),
         ),
         _TEST,
