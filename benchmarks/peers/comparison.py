@@ -49,7 +49,7 @@ class Comparison:
         """Yield lines for people."""
         yield f"{self.plan.events:,} events of 200 bytes over {self.plan.aggregates:,} aggregates"
         yield "  ".join(f"{name} {value}" for name, value in self.about.items())
-        yield from as_table(self.results, ours=self._rate(OURS), bare_loop=self._rate(BARE_LOOP))
+        yield from as_table(self.results, ours=self._runs_of(OURS), bare_loop=self._runs_of(BARE_LOOP))
 
     def as_json(self) -> dict[str, Any]:
         """Return everything that is known."""
@@ -59,8 +59,8 @@ class Comparison:
             "results": [result.as_json() for result in self.results],
         }
 
-    def _rate(self, contender: Contender) -> float | None:
-        return next((result.rate for result in self.results if result.contender == contender), None)
+    def _runs_of(self, contender: Contender) -> tuple[Run, ...]:
+        return next((result.runs for result in self.results if result.contender == contender), ())
 
 
 class Series:
@@ -88,7 +88,7 @@ class Series:
                 for contender in self._contenders:
                     self._progress.case(f"run {number} of {times}, {contender.name}")
                     if contender.name not in self._failures:
-                        self._run(contender, stage)
+                        self._run(contender, stage, number)
         return Comparison(self._plan, about, tuple(map(self._result, self._contenders)))
 
     def _install(self) -> None:
@@ -99,9 +99,9 @@ class Series:
             if contender.requirement in reasons:
                 self._failures[contender.name] = f"cannot be had: {reasons[contender.requirement]}"
 
-    def _run(self, contender: Contender, stage: Stage) -> None:
+    def _run(self, contender: Contender, stage: Stage, number: int) -> None:
         try:
-            done = run(contender, self._plan, stage)
+            done = run(contender, self._plan, stage, number)
         except (BenchmarkError, OSError, NatsError, psycopg.Error) as error:
             self._failures[contender.name] = str(error) or type(error).__name__
             self._progress.say(self._failures[contender.name])

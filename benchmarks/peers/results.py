@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from outbox_notify.cli.tables import table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from benchmarks.peers.contenders import Contender
+    from benchmarks.peers.cost import Cost
 
 _HEAD = (
-    "relay", "version", "events/s", "lowest", "highest", "of bare loop", "ours", "keeps order", "out of order",
-    "duplicates", "drained",
+    "relay", "version", "events/s", "lowest", "highest", "of bare loop", "ours", "relay us", "postgres us", "nats us",
+    "keeps order", "out of order", "duplicates", "drained",
 )  # fmt: skip
 
 
@@ -24,20 +25,22 @@ class Run:
     """One run of one contender.
 
     Args:
-        contender: its name.
+        number: of the round, in which everybody ran once.
         rate: events a second, from the first message in the stream to the last.
         events: different ones in the stream.
         duplicates: messages beyond those.
         out_of_order: events that came after a later one of their aggregate.
         complete: whether the backlog was drained before the time was over.
+        cost: of an event; None when the run was too short to tell.
     """
 
-    contender: str
+    number: int
     rate: float
     events: int
     duplicates: int
     out_of_order: int
     complete: bool
+    cost: Cost | None
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Result:
     @property
     def rate(self) -> float | None:
         """Median of the runs in events a second; None without runs."""
-        return median(run.rate for run in self.runs) if self.runs else None
+        return _median(run.rate for run in self.runs)
 
     def as_json(self) -> dict[str, Any]:
         """Return everything that is known, every run included."""
@@ -75,13 +78,13 @@ class Result:
         }
 
 
-def as_table(results: Sequence[Result], *, ours: float | None, bare_loop: float | None) -> Iterator[str]:
+def as_table(results: Sequence[Result], *, ours: Sequence[Run], bare_loop: Sequence[Run]) -> Iterator[str]:
     """Yield lines for people: the fastest first, those without a run last, then everybody's settings.
 
     Args:
         results: of each contender.
-        ours: rate of our own relay; None without it.
-        bare_loop: rate of the bare loop; None without it.
+        ours: runs of our own relay.
+        bare_loop: runs of the bare loop.
     """
     ranked = sorted(results, key=lambda result: -(result.rate or 0))
     yield from table(_HEAD, [_row(result, ours, bare_loop) for result in ranked])
@@ -89,17 +92,28 @@ def as_table(results: Sequence[Result], *, ours: float | None, bare_loop: float 
     yield from (f"  {result.contender.name}: {result.contender.configuration}" for result in ranked)
 
 
-def _row(result: Result, ours: float | None, bare_loop: float | None) -> tuple[str, ...]:
-    runs, rate = result.runs, result.rate
+def ratio(runs: Sequence[Run], others: Sequence[Run]) -> float | None:
+    """Return how many times as fast as others some runs were, None without rounds in which both ran.
+
+    It is the median of the rounds, not the ratio of the medians: what runs within a minute meets the same machine.
+    """
+    beside = {other.number: other.rate for other in others if other.rate}
+    return _median(run.rate / beside[run.number] for run in runs if run.number in beside)
+
+
+def _row(result: Result, ours: Sequence[Run], bare_loop: Sequence[Run]) -> tuple[str, ...]:
+    runs = result.runs
     rates = [run.rate for run in runs]
+    costs = [run.cost for run in runs if run.cost]
     return (
         result.contender.name,
         result.contender.version or "-",
-        _number(rate),
+        _number(result.rate),
         _number(min(rates, default=None)),
         _number(max(rates, default=None)),
-        f"{rate / bare_loop:.3f}" if rate and bare_loop else "-",
-        f"{ours / rate:.1f} x" if ours and rate else "-",
+        _number(ratio(runs, bare_loop), ".3f"),
+        _number(ratio(ours, runs), ".1f", " x"),
+        *(_number(_median(getattr(cost, name) for cost in costs)) for name in ("relay", "postgres", "nats")),
         result.contender.order,
         _number(max((run.out_of_order for run in runs), default=None)),
         _number(max((run.duplicates for run in runs), default=None)),
@@ -114,8 +128,13 @@ def _drained(runs: Sequence[Run]) -> str:
     return f"cut off at {min(run.events for run in runs):,}"
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}"
+def _number(value: float | None, form: str = ",.0f", unit: str = "") -> str:
+    return "-" if value is None else f"{value:{form}}{unit}"
+
+
+def _median(values: Iterable[float]) -> float | None:
+    known = list(values)
+    return median(known) if known else None
 
 
 def _rounded(rate: float | None) -> float | None:

@@ -19,6 +19,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.peers import environment
 from benchmarks.peers.account import account
 from benchmarks.peers.bodies import bodies
+from benchmarks.peers.cost import Cost, cost, used
 from benchmarks.peers.results import Run
 from benchmarks.peers.task import Task
 from outbox_notify.embedded.errors import log_tail
@@ -63,8 +64,14 @@ class Plan:
     limit: float
 
 
-def run(contender: Contender, plan: Plan, stage: Stage) -> Run:
+def run(contender: Contender, plan: Plan, stage: Stage, number: int) -> Run:
     """Let a contender drain a backlog.
+
+    Args:
+        contender: who.
+        plan: how much.
+        stage: on which servers.
+        number: of the round, in which everybody runs once.
 
     Raises:
         BenchmarkError: it failed; the text holds the end of its log.
@@ -75,16 +82,10 @@ def run(contender: Contender, plan: Plan, stage: Stage) -> Run:
         stage.say("writing the backlog")
         _prepare(contender, task, plan, stage)
         with _driver(contender, "drain", task, stage) as process:
-            stored = _drain(process, plan, stage)
+            stored, costs = _drain(process, plan, stage)
     held = account(bodies(stage.nats.url, stored.messages))
-    return Run(
-        contender.name,
-        stored.rate,
-        held.events,
-        held.duplicates,
-        held.out_of_order,
-        held.events >= plan.events,
-    )
+    complete = held.events >= plan.events
+    return Run(number, stored.rate, held.events, held.duplicates, held.out_of_order, complete, costs)
 
 
 def _prepare(contender: Contender, task: Task, plan: Plan, stage: Stage) -> None:
@@ -103,21 +104,23 @@ def _prepare(contender: Contender, task: Task, plan: Plan, stage: Stage) -> None
         settled_down(connection)
 
 
-def _drain(process: ServerProcess, plan: Plan, stage: Stage) -> Stored:
-    """Return what the stream holds when everything is in it, or when the time is over."""
-    started, before = time.monotonic(), 0
+def _drain(process: ServerProcess, plan: Plan, stage: Stage) -> tuple[Stored, Cost | None]:
+    """Return what the stream holds when everything is in it, or when the time is over, and what it took."""
+    started, before, first = time.monotonic(), 0, None
     while True:
         running, stored = process.running, stage.stream.stored()
         passed = time.monotonic() - started
+        now = used(stage, process.pid, stored.messages)
         # Who publishes some events twice has not published all when there are as many messages.
         if plan.events <= stored.messages == before or (passed > plan.limit and stored.messages > 1):
-            return stored
+            return stored, cost(first, now) if running else None
         if not running and stored.messages < plan.events:
             raise BenchmarkError(f"it has ended ({process.ending}), with {stored.messages} events published")
         if passed > _START_TIMEOUT and stored.messages <= 1:
             raise BenchmarkError(f"it has published nothing within {_START_TIMEOUT:g} s")
         if sys.stderr.isatty():
             stage.say(f"{stored.messages:,} of {plan.events:,} events")
+        first = first or (now if stored.messages else None)
         before = stored.messages
         time.sleep(_LOOK_EVERY)
 

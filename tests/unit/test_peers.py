@@ -6,16 +6,17 @@ import json
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+import pytest
+
 from benchmarks.peers import environment
 from benchmarks.peers.account import Account, account
 from benchmarks.peers.contenders import EVERYBODY, Contender
-from benchmarks.peers.results import Result, Run, as_table
+from benchmarks.peers.cost import Cost, Used, cost
+from benchmarks.peers.results import Result, Run, as_table, ratio
 from benchmarks.peers.task import Task
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 _OURS = Contender("ours", "ours", order="yes")
 _PEER = Contender("peer", "peer", order="no", requirement="peer[extra]==1.2", settings={"batch_size": 5})
@@ -25,12 +26,14 @@ def _body(number: int, aggregate: str) -> bytes:
     return json.dumps({"n": number, "filler": "x", "aggregate": aggregate}).encode()
 
 
-def _run(rate: float, *, events: int = 100, out_of_order: int = 0, complete: bool = True) -> Run:
-    return Run("peer", rate, events, 0, out_of_order, complete)
+def _run(
+    rate: float, *, number: int = 1, events: int = 100, out_of_order: int = 0, complete: bool = True
+) -> Run:
+    return Run(number, rate, events, 0, out_of_order, complete, Cost(relay=60, postgres=40.4, nats=10))
 
 
 def _lines(*results: Result) -> list[str]:
-    return list(as_table(results, ours=9000, bare_loop=12000))
+    return list(as_table(results, ours=[_run(9000)], bare_loop=[_run(12000)]))
 
 
 def test_an_event_behind_a_later_one_of_its_aggregate_is_out_of_order() -> None:
@@ -43,9 +46,26 @@ def test_a_second_message_of_an_event_is_a_duplicate_and_not_out_of_order() -> N
 
 
 def test_the_table_shows_medians_spread_and_the_worst_of_the_runs() -> None:
-    runs = (_run(1000), _run(4000, out_of_order=7), _run(3000))
+    runs = (_run(3000), _run(1000, number=2), _run(4000, number=3, out_of_order=7))
     row = _lines(Result(_PEER, runs))[1].split()
-    assert row == ["peer", "1.2", "3,000", "1,000", "4,000", "0.250", "3.0", "x", "no", "7", "0", "all"]
+    figures = ["3,000", "1,000", "4,000", "0.250", "3.0", "x", "60", "40", "10"]
+    assert row == ["peer", "1.2", *figures, "no", "7", "0", "all"]
+
+
+def test_runs_are_set_against_those_of_the_same_round() -> None:
+    ours = [_run(10, number=1), _run(100, number=2), _run(300, number=3), _run(1, number=4)]
+    others = [_run(5, number=1), _run(50, number=2), _run(100, number=3)]
+    assert ratio(ours, others) == 2
+    assert ratio(ours, []) is None
+
+
+def test_the_start_of_a_relay_is_not_in_what_an_event_costs() -> None:
+    at_work, done = Used(1000, 0.5, 1.0, 2.0), Used(2000, 0.6, 1.2, 2.05)
+    measured = cost(at_work, done)
+    assert measured is not None
+    assert (measured.relay, measured.postgres, measured.nats) == pytest.approx((100, 200, 50))
+    assert cost(None, done) is None
+    assert cost(done, done) is None
 
 
 def test_the_fastest_stands_first_and_who_is_missing_last_with_the_reason() -> None:
