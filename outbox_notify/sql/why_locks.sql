@@ -17,8 +17,15 @@ FROM (
         CASE WHEN mode = 'RowExclusiveLock' THEN 'writer' ELSE 'table' END AS kind,
         pid,
         mode,
-        CASE WHEN pid IS NULL THEN split_part(virtualtransaction, '/', 2) END AS transaction
-    FROM pg_catalog.pg_locks
+        -- Without a process it is prepared; what it holds has its virtual transaction in common.
+        CASE WHEN pid IS NULL THEN (
+            SELECT own.transactionid::text
+            FROM pg_catalog.pg_locks AS own
+            WHERE own.pid IS NULL AND own.transactionid IS NOT NULL
+                AND own.virtualtransaction = lock.virtualtransaction
+            LIMIT 1)
+        END AS transaction
+    FROM pg_catalog.pg_locks AS lock
     WHERE granted
         AND relation = '{schema}.event_outbox'::regclass
         AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
