@@ -124,6 +124,8 @@ class Lookout:
     def _connected(self, work: Callable[[psycopg.Connection], T]) -> T:
         if self._conn is None or self._conn.closed:
             self._conn = connect(self._settings, "watch")
+            # The way may lead through a pooler, which keeps nothing for us.
+            self._conn.prepare_threshold = None
         try:
             return work(self._conn)
         except BaseException:

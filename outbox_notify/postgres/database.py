@@ -47,7 +47,7 @@ _MEANINGS = (
         ("53300",),
         ("too many ", "remaining connection slots", "no more connections allowed"),
         DatabaseUnreachable,
-        "a relay needs 6 at most",
+        "a relay needs 7 at most",
     ),
     _Meaning(
         (),

@@ -11,12 +11,15 @@ import pytest
 from outbox_notify import Event, emit
 from tests.support.command import run
 from tests.support.events import put_failed
+from tests.support.http import ask, http_address, metrics_of
+from tests.support.processes import wait_for
 from tests.support.roles import grant_roles, user_with_role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from outbox_notify.embedded import EmbeddedNats
+    from tests.support.command import CommandProcess
 
 pytestmark = pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
 
@@ -73,6 +76,15 @@ def test_writer_relay_and_operator_do_their_work_with_least_rights(
     for arguments in (["replay", "--all", "--yes"], ["prune", "--older-than", "0s", "--yes"]):
         done = run(*arguments, OUTBOX_DATABASE_URL=users["operator"], OUTBOX_NATS_URL=nats_server.url)
         assert (done.returncode, " 3 events" in done.stdout) == (0, True), done.stderr
+
+
+def test_relay_is_watched_with_least_rights(
+    users: dict[str, str], relay_process: Callable[..., CommandProcess]
+) -> None:
+    address = http_address(relay_process(OUTBOX_DATABASE_URL=users["relay"], OUTBOX_HTTP="127.0.0.1:0"))
+    wait_for(lambda: ask(address, "/readyz").status == 200, 20, "the relay to be ready")
+    wait_for(lambda: "table_bytes" in metrics_of(address), 10, "a look at the table")
+    assert ask(address, "/status").status == 200
 
 
 def test_missing_right_is_one_line_and_exit_code_77(users: dict[str, str]) -> None:

@@ -23,6 +23,7 @@ TEXTS = dict.fromkeys(SECRETS, CANARY) | {
     "database_url": f"postgresql://u:{CANARY}@h/d",
     "listen_database_url": f"host=h password='{CANARY}'",
     "nats_url": f"nats://u:{CANARY}@h",
+    "http_auth": f"u:{CANARY}",
 }
 FILES = [item.name for item in declarations().values() if item.path]
 
