@@ -73,6 +73,6 @@ class Routes:
         return self._resting
 
     def refused(self, now: float) -> dict[str, str]:
-        """Return the routes that have not taken an event since they began to rest, and why; whether resting or tried."""
+        """Return the routes that have taken no event since they began to rest, and why; some are just being tried."""
         known = {**self._tried_again, **self._resting}
         return {route: rest.reason for route, rest in known.items() if rest.until > now - _FORGET_AFTER}
