@@ -50,6 +50,11 @@ class Drain:
     nats_us: float
     peak_memory: int
 
+    @property
+    def all_us(self) -> float:
+        """Processor time of everything that had to do with it, us per event."""
+        return self.program_us + self.postgres_us + self.nats_us
+
     def as_json(self, what: str) -> dict[str, Any]:
         """Return it as a raw run of something."""
         return {"what": what, **asdict(self)}

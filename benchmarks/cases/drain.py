@@ -72,6 +72,9 @@ def _figures(drains: dict[str, list[Drain]]) -> list[Figure]:
         if target := _KINDS[name].target:
             figures.append(Figure(f"drain, {name} / bare loop", ratios(rates, bare), "x", target))
         figures += _costs(name, dones)
+        if name != _BARE:
+            cost = ratios([done.all_us for done in dones], [done.all_us for done in drains[_BARE]])
+            figures.append(Figure(f"drain, {name}: processor time of all / bare loop", cost, "x"))
     return figures
 
 
