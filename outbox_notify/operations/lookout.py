@@ -18,7 +18,7 @@ import anyio
 import psycopg
 from psycopg.rows import dict_row
 
-from outbox_notify.errors import DatabaseUnreachable, OutboxError
+from outbox_notify.errors import DatabaseUnreachable, OutboxError, Unreachable
 from outbox_notify.observability.look import Look
 from outbox_notify.operations.overall import read_overall
 from outbox_notify.postgres.database import connect, translated
@@ -32,9 +32,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_INTERVAL, _INTERVAL_OF_TROUBLE = 10.0, 2.0
+_INTERVAL, _INTERVAL_OF_OUTAGE = 10.0, 2.0
 # A look is repeated after so many times what it took: however many events wait, looking is a small share of the work.
-_REST = 50
+# One that took too long counts less the next time, which may come sooner.
+_REST, _REST_IN_VAIN = 50, 10
+# A look that took less may count more the next time.
+_QUICK = 0.1
 _MOST, _LEAST = 1_000_000, 10_000
 _TIMEOUT = 3.0
 _PATIENCE = 5.0
@@ -76,10 +79,10 @@ class Lookout:
             error = raised
         took = time.monotonic() - began
         self._report("database.asked", operation="look", seconds=took, error=error)
-        if error is not None:
-            return max(_INTERVAL_OF_TROUBLE, took)
-        self._report("database.looked", look=look)
-        return max(_INTERVAL, took * _REST)
+        if error is None:
+            self._report("database.looked", look=look)
+            return max(_INTERVAL, took * _REST)
+        return _INTERVAL_OF_OUTAGE if isinstance(error, Unreachable) else max(_INTERVAL, took * _REST_IN_VAIN)
 
     async def status(self) -> dict[str, Any]:
         """Return the document of `status --json`; one that was read a moment ago will do.
@@ -133,7 +136,7 @@ class Lookout:
             raise
 
     def _look(self, conn: psycopg.Connection) -> Look:
-        schema, most = self._settings.schema, self._most
+        schema, most, began = self._settings.schema, self._most, time.monotonic()
         with translated(), conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
             before = time.time()
             [now] = cursor.execute(query("clock", schema)).fetchall()
@@ -144,6 +147,8 @@ class Lookout:
             except psycopg.errors.QueryCanceled:
                 self._most = max(_LEAST, most // 10)
                 raise
+        if time.monotonic() - began < _QUICK:
+            self._most = min(_MOST, most * 2)
         return Look(**found, counted_to=most, clock_ahead=ahead)
 
     def _read_status(self, conn: psycopg.Connection) -> dict[str, Any]:

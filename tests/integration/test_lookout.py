@@ -89,7 +89,9 @@ async def test_look_that_takes_too_long_counts_less_the_next_time(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_TIMEOUT", 0.2)
-    monkeypatch.setattr(module, "_INTERVAL_OF_TROUBLE", 0.1)
+    monkeypatch.setattr(module, "_INTERVAL", 0.1)
+    monkeypatch.setattr(module, "_REST", 0)
+    monkeypatch.setattr(module, "_REST_IN_VAIN", 0)
     with psycopg.connect(database) as held:
         held.execute("LOCK TABLE event_outbox IN ACCESS EXCLUSIVE MODE")
         async with looking(database) as (_, notes):
@@ -100,6 +102,8 @@ async def test_look_that_takes_too_long_counts_less_the_next_time(
             look = notes.of("database.looked")[0]["look"]
             assert isinstance(look, Look)
             assert look.counted_to < module._MOST
+            # Once it is quick again, it counts more with each.
+            await until(lambda: _counted_to(notes) == module._MOST, 20)
 
 
 async def test_server_that_hangs_is_told_soon_and_looked_at_again_when_it_goes_on(
@@ -107,7 +111,7 @@ async def test_server_that_hangs_is_told_soon_and_looked_at_again_when_it_goes_o
 ) -> None:
     monkeypatch.setattr(module, "_PATIENCE", 0.5)
     monkeypatch.setattr(module, "_INTERVAL", 0.1)
-    monkeypatch.setattr(module, "_INTERVAL_OF_TROUBLE", 0.1)
+    monkeypatch.setattr(module, "_INTERVAL_OF_OUTAGE", 0.1)
     monkeypatch.setattr(module, "_REST", 0)
     async with looking(private_postgres.url) as (lookout, notes):
         await until(lambda: bool(notes.of("database.looked")), 10)
@@ -122,6 +126,12 @@ async def test_server_that_hangs_is_told_soon_and_looked_at_again_when_it_goes_o
             private_postgres.thaw()
         seen = len(notes.of("database.looked"))
         await until(lambda: len(notes.of("database.looked")) > seen, 15)
+
+
+def _counted_to(notes: Notes) -> int:
+    look = notes.of("database.looked")[-1]["look"]
+    assert isinstance(look, Look)
+    return look.counted_to
 
 
 async def test_missing_outbox_is_told(empty_database: str) -> None:
