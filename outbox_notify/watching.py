@@ -15,6 +15,7 @@ from outbox_notify.observability.logs import cleaner, get_logger
 from outbox_notify.observability.meter import Meter
 from outbox_notify.observability.narrator import Narrator
 from outbox_notify.observability.reports import to_each
+from outbox_notify.observability.spans import spans
 from outbox_notify.observability.tally import Tally
 from outbox_notify.observability.watched import WatchedOutbox
 from outbox_notify.operations.lookout import Lookout
@@ -43,18 +44,22 @@ class Watch:
         self._routes = routes
         self._clean = cleaner(settings)
         self._tally = Tally()
-        self.report: Report = Narrator(get_logger())
+        takers: list[Report] = [Narrator(get_logger())]
         self.shown = settings.http is not None and not draining
         if self.shown:
             self._health = Health(
                 listens=listens(settings), patience=patience(settings), resting=self._resting
             )
             meter = Meter(self._tally, listens=listens(settings))
-            self.report = to_each(self.report, meter, self._health)
+            takers += [meter, self._health]
+        if (traced := spans()) is not None:
+            takers.append(traced)
+        self._timed = len(takers) > 1
+        self.report = to_each(*takers)
 
     def over(self, storage: Storage) -> Storage | WatchedOutbox:
         """Return the table with a clock beside it, if anybody looks at clocks."""
-        return WatchedOutbox(storage, self.report) if self.shown else storage
+        return WatchedOutbox(storage, self.report) if self._timed else storage
 
     async def run(self) -> None:
         """Show it until cancelled; return at once when it is not to be shown, or the port is taken."""

@@ -17,6 +17,7 @@ from psycopg.rows import scalar_row
 from outbox_notify.events import Event
 from outbox_notify.ids import new_event_id
 from outbox_notify.postgres.queries import query
+from outbox_notify.trace_context import current_trace, headers_with
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,7 +131,8 @@ def _statements(
 
 
 def _insert_parameters(events: Sequence[Event], event_ids: Sequence[UUID]) -> dict[str, object]:
-    rows = [_row(event, event_id) for event, event_id in zip(events, event_ids, strict=True)]
+    trace = current_trace()
+    rows = [_row(event, event_id, trace) for event, event_id in zip(events, event_ids, strict=True)]
     bodies = [event.payload_bytes for event in events]
     return {
         "events": f"[{','.join(rows)}]",
@@ -138,7 +140,7 @@ def _insert_parameters(events: Sequence[Event], event_ids: Sequence[UUID]) -> di
     }
 
 
-def _row(event: Event, event_id: UUID) -> str:
+def _row(event: Event, event_id: UUID, trace: dict[str, str]) -> str:
     """Return one event as a JSON object; payload and headers are JSON texts already and go in as they are."""
     fields = {
         "event_id": str(event_id),
@@ -150,7 +152,7 @@ def _row(event: Event, event_id: UUID) -> str:
         "available_at": event.available_at and event.available_at.isoformat(),
     }
     opened = json.dumps(fields, ensure_ascii=False).removesuffix("}")
-    return f'{opened}, "headers": {event.headers_json}, "payload": {event.payload_json or "null"}}}'
+    return f'{opened}, "headers": {headers_with(event, trace)}, "payload": {event.payload_json or "null"}}}'
 
 
 def _lock_parameters(events: Sequence[Event]) -> dict[str, object]:

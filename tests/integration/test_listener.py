@@ -35,9 +35,9 @@ def conn(database: str) -> Iterator[psycopg.Connection]:
 
 
 @asynccontextmanager
-async def listening(database: str) -> AsyncIterator[Listener]:
+async def listening(database: str, notes: Notes | None = None) -> AsyncIterator[Listener]:
     """Run a listener that hears."""
-    listener = Listener(Settings(database_url=database), Random(1), Notes())  # noqa: S311  # pauses, no secrets
+    listener = Listener(Settings(database_url=database), Random(1), notes or Notes())  # noqa: S311  # pauses, no secrets
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(listener.run)
         await until(lambda: listener.listening)
@@ -80,6 +80,16 @@ async def test_insert_wakes_a_listener_that_sleeps(database: str, conn: psycopg.
     async with listening(database) as listener:
         await fall_asleep(listener)
         assert await sleep_while(listener, lambda: put(conn)) < SOON
+
+
+async def test_end_of_a_sleep_tells_what_ended_it(database: str, conn: psycopg.Connection) -> None:
+    notes = Notes()
+    async with listening(database, notes) as listener:
+        await fall_asleep(listener)
+        await sleep_while(listener, lambda: put(conn))
+        await sleep_while(listener, listener.stir)
+        await listener.rest(0)
+    assert [facts["by"] for facts in notes.of("relay.woken")][-3:] == ["notify", "work", "clock"]
 
 
 async def test_wake_that_comes_before_the_sleep_counts(database: str, conn: psycopg.Connection) -> None:
