@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from outbox_notify.errors import InvalidEvent
@@ -70,7 +71,8 @@ class Loader:
         """Return a load and, as far as there is room, what waits in it: the next events of its aggregates, and so on.
 
         Those go along; nobody else sends them meanwhile. Rather than aggregate by aggregate they stand in rounds,
-        which is close to the order in which they were written.
+        which is close to the order in which they were written. One of which no message can be made stays behind, and
+        what stands behind it: it must not fail before its turn, and let those pass while one ahead may come back.
         """
         size = sum(encoded.message.size for encoded in load)
         full = list(load)
@@ -80,8 +82,8 @@ class Loader:
                 break
             if follower is None or follower.outcome is not None or follower.event.tried:
                 continue
-            message = self._message(follower, max_payload)
-            if message is not None:
+            with contextlib.suppress(Exception):
+                message = self._encoder.encode(follower.event, max_payload)
                 follower.goes_along = True
                 full.append(Encoded(follower, message))
                 size += message.size
