@@ -49,6 +49,8 @@ class Comparison:
         """Yield lines for people."""
         yield f"{self.plan.events:,} events of 200 bytes over {self.plan.aggregates:,} aggregates"
         yield "  ".join(f"{name} {value}" for name, value in self.about.items())
+        if float(self.about["load"]) > float(self.about["cores"]) / 2:
+            yield "others used this machine too: what an event costs says more than how many went in a second"
         yield from as_table(self.results, ours=self._runs_of(OURS), bare_loop=self._runs_of(BARE_LOOP))
 
     def as_json(self) -> dict[str, Any]:
