@@ -38,8 +38,9 @@ _START, _APPEND, _COMMIT = 0, 1, 2
 _REPORT_EVERY = 500
 # Not enabled, invalid pattern, invalid id: this stream takes no batches.
 _NOT_OFFERED = {10205, 10206, 10207}
-# After a refusal of the batch as such, seconds until its last ack has come, or will not come any more.
-_GRACE = 0.5
+# Seconds until its last ack has come, or will not come any more: after a refusal of the batch as such, and after all of
+# it was written. A stream whose leader steps down in the middle of a batch may say nothing about it.
+_GRACE, _PATIENCE = 0.5, 3.0
 # Without a last ack, or with nothing stored, seconds in which events are rather sent one by one.
 _REST = 1.0
 
@@ -56,8 +57,14 @@ class _Batch:
     patience: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
     def end(self, stored: int = 0, stream: str = "") -> None:
-        self.stored, self.stream = stored, stream
-        self.ended.set()
+        """Note how it has ended; the first end counts."""
+        if not self.ended.is_set():
+            self.stored, self.stream = stored, stream
+            self.ended.set()
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Wait for its end so many seconds more, or as few as was said before."""
+        self.patience.deadline = min(self.patience.deadline, anyio.current_time() + seconds)
 
 
 class FastIngest:
@@ -105,6 +112,7 @@ class FastIngest:
         batch = self._batch = _Batch([encoded.ticket for encoded in load])
         try:
             if await self._write(batch, load):
+                batch.wait_at_most(_PATIENCE)
                 with batch.patience:
                     await batch.ended.wait()
         finally:
@@ -117,20 +125,16 @@ class FastIngest:
 
     def give_up(self, tickets: Collection[Ticket]) -> bool:
         """Wait no more, if any of these is under way; return whether one was."""
-        concerned = self._batch is not None and any(ticket in tickets for ticket in self._batch.tickets)
-        if concerned:
-            self.end()
-        return concerned
-
-    def end(self) -> None:
-        """Wait no more for the batch that is on its way."""
-        if self._batch is not None:
-            self._batch.end()
+        batch = self._batch
+        if batch is None or batch.ended.is_set() or not any(ticket in tickets for ticket in batch.tickets):
+            return False
+        batch.end()
+        return True
 
     def doubt(self) -> None:
         """Wait only moments longer: something was refused, and the ack that says how many were stored may not come."""
         if self._batch is not None:
-            self._batch.patience.deadline = anyio.current_time() + _GRACE
+            self._batch.wait_at_most(_GRACE)
 
     def hear(self, about: str, msg: Msg) -> None:
         """Take in an answer.
@@ -158,8 +162,9 @@ class FastIngest:
         # A server that knows nothing of batches, behind one that does, stores each message and acknowledges each.
         self._offered = answer.get("batch") == batch.id
         count = answer["count"] if self._offered else 0
-        checked = stream in self._session.streams and sequence > 0 and 0 <= count <= len(batch.tickets)
-        batch.end(count if checked else 0, stream)
+        # Not isinstance: True is an int too.
+        checked = stream in self._session.streams and type(sequence) is type(count) is int
+        batch.end(count if checked and sequence > 0 and 0 <= count <= len(batch.tickets) else 0, stream)
 
     def _on_refusal(self, batch: _Batch, code: object) -> None:
         if code in _NOT_OFFERED:
