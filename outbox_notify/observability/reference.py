@@ -18,7 +18,7 @@ _METRICS = f"""\
 What `/metrics` shows, for Prometheus. All names begin with `{PREFIX}`, and none has a label with values without bound.
 Beside them stand `process_*` of the relay's process. Written by `python -m outbox_notify.observability.reference`.
 
-What is counted stands at zero from the start. The backlog, the table and the pauses are looked at every 10 seconds, or
+What is counted stands at zero from the start. The backlog, the table and the pauses are looked at every 15 seconds, or
 less often when that takes long (a fiftieth of the time at most), never at a scrape: `backlog_timestamp_seconds` tells
 when. They are the same for all relays of one table, so take `max`, not `sum`; everything else is of one relay.
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_INTERVAL, _INTERVAL_OF_OUTAGE = 10.0, 2.0
+_INTERVAL, _INTERVAL_OF_OUTAGE = 15.0, 2.0
 # A look is repeated after so many times what it took: however many events wait, looking is a small share of the work.
 # One that took too long counts less the next time, which may come sooner.
 _REST, _REST_IN_VAIN = 50, 10
@@ -139,9 +139,8 @@ class Lookout:
         schema, most, began = self._settings.schema, self._most, time.monotonic()
         with translated(), conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
             before = time.time()
-            [now] = cursor.execute(query("clock", schema)).fetchall()
+            [now] = cursor.execute(query("look_begin", schema), {"timeout": f"{_TIMEOUT:g}s"}).fetchall()
             ahead = now["clock"] - (before + time.time()) / 2
-            cursor.execute(query("status_begin", schema), {"timeout": f"{_TIMEOUT:g}s"})
             try:
                 [found] = cursor.execute(query("look", schema), {"most": most}).fetchall()
             except psycopg.errors.QueryCanceled:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import signal
+import socket
 import time
+from contextlib import ExitStack
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +17,7 @@ from tests.support.canaries import canary, found_in
 from tests.support.command import run
 from tests.support.events import put
 from tests.support.http import ask, http_address, metrics_of
+from tests.support.manager import Manager
 from tests.support.outbox import fill, outbox_table
 from tests.support.processes import wait_for
 from tests.support.stream import create_stream
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from tests.support.command import CommandProcess
 
 ANY_PORT = {"OUTBOX_HTTP": "127.0.0.1:0"}
+WATCHDOG = 4.0
 DUE_FOR_LONG = {
     "OUTBOX_LEASE": "1500ms", "OUTBOX_PUBLISH_TIMEOUT": "1s", "OUTBOX_SWEEP_INTERVAL": "200ms"
 }  # fmt: skip
@@ -73,9 +78,11 @@ def test_status_is_what_the_command_prints(
 
 
 def test_stopped_nats_makes_it_unready_and_its_return_ready(
-    nats_server: EmbeddedNats, relay_process: Callable[..., CommandProcess]
+    nats_server: EmbeddedNats, relay_process: Callable[..., CommandProcess], tmp_path: Path
 ) -> None:
-    address = http_address(relay_process(**ANY_PORT))
+    manager = Manager(tmp_path / "notify")
+    watched = {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": str(int(WATCHDOG * 1_000_000))}
+    address = http_address(relay_process(**ANY_PORT, **watched))
     wait_until_ready(address)
     nats_server.stop()
     wait_for(lambda: "nats" in reasons(address), 20, "the outage to be told")
@@ -85,6 +92,9 @@ def test_stopped_nats_makes_it_unready_and_its_return_ready(
     nats_server.start()
     wait_until_ready(address, within=10)
     assert metrics_of(address)['reconnects_total{component="nats"}'] == 1
+    fed = [*manager.pings(), time.monotonic()]
+    assert max(later - earlier for earlier, later in pairwise(fed)) < WATCHDOG
+    manager.close()
 
 
 @pytest.mark.slow
@@ -121,6 +131,21 @@ def test_events_that_do_not_get_through_make_it_unready(
         metrics = metrics_of(address)
         assert [name for name in metrics if name.startswith('route_resting{route="acme.')]
         assert metrics['publish_errors_total{reason="storage"}'] >= 1
+
+
+def test_clients_that_dawdle_hold_up_nothing(
+    database: str, relay_process: Callable[..., CommandProcess]
+) -> None:
+    relay = relay_process(**ANY_PORT)
+    host, port = http_address(relay).split(":")
+    with ExitStack() as clients, outbox_table(database) as table:
+        for said in [b"", b"GET /metrics HTTP/1.1\r\n", b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"] * 13:
+            client = clients.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            client.sendall(said)
+        fill(table.conn, 500)
+        table.wait_until_settled(10)
+        assert ask(f"{host}:{port}", "/livez").status == 200
+    assert relay.stop() == 0
 
 
 def test_taken_port_is_a_warning_and_the_relay_works(
