@@ -63,6 +63,13 @@ def _backlog(status: Status) -> Iterator[tuple[str, str, str]]:
     yield "failed", _count(status, "failed"), "see outbox-notify failed list" if counts.failed else ""
     for returned in status.returned:
         yield "came back", f"{returned.events:,}", _why(returned)
+    for pause in status.paused:
+        until = f"until {pause.until.isoformat(' ', 'seconds')}" if pause.until else "until it is resumed"
+        yield (
+            "paused",
+            "",
+            one_line(f"{pause.target}, by {pause.by}, {until}: {pause.reason or 'no reason given'}"),
+        )
 
 
 def _count(status: Status, name: str) -> str:
@@ -127,8 +134,9 @@ def _nats(nats: NatsFacts | str) -> Iterator[tuple[str, str, str]]:
 
 
 def _stream(stream: Stream) -> str:
+    messages = f"{stream.messages:,}{_of(stream.max_messages and f'{stream.max_messages:,}')}"
     most = (
-        f"{stream.messages:,}{_of(stream.max_messages and f'{stream.max_messages:,}')} messages",
+        f"{messages} message{'' if stream.messages == 1 else 's'}",
         f"{size(stream.bytes)}{_of(stream.max_bytes and size(stream.max_bytes))}",
         f"duplicates known for {stream.duplicate_window_seconds:g} s",
         f"replicas {stream.replicas}",

@@ -76,6 +76,7 @@ def _document(why: Why, found: Evidence, nats: str | None) -> dict[str, Any]:
         "sentence": why.sentence,
         "event": _event(found),
         "ahead": found.ahead and _event(found.ahead),
+        "paused": found.paused and _plain_values(asdict(found.paused)),
         "resting": found.resting and asdict(found.resting),
         "before": found.before,
         "locks": [asdict(lock) for lock in found.locks],
@@ -85,7 +86,12 @@ def _document(why: Why, found: Evidence, nats: str | None) -> dict[str, Any]:
 
 
 def _event(found: Evidence) -> dict[str, Any]:
-    return {name: _plain(value) for name, value in asdict(found.event).items() if name not in _LEFT_OUT}
+    fields = {name: value for name, value in asdict(found.event).items() if name not in _LEFT_OUT}
+    return _plain_values(fields)
+
+
+def _plain_values(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in fields.items()}
 
 
 def _plain(value: Any) -> Any:

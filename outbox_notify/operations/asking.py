@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import psycopg
 from psycopg.rows import class_row
 
-from outbox_notify.errors import NotPermitted, OutboxError
+from outbox_notify.errors import NotPermitted, OutboxError, SchemaError
 from outbox_notify.operations.evidence import Event, Evidence, Lock, Missing, Reason, described
+from outbox_notify.operations.pause import Pause, pause_of
 from outbox_notify.operations.relays import read_relays
 from outbox_notify.postgres.database import translated
 from outbox_notify.postgres.queries import query
@@ -89,11 +90,19 @@ class _Questions:
             event,
             relays,
             ahead,
+            paused=self._pause(event),
             resting=next((reason for reason in reasons if lets_route_rest(reason.reason)), None),
             locks=self.locks(event.locker, "table", "turn", "row"),
             wakes=self._wakes(),
             before=before,
         )
+
+    def _pause(self, event: Event) -> Pause | None:
+        try:
+            with self.conn.transaction():
+                return pause_of(self.conn, self.schema, event.tenant_id, event.event_type)
+        except (SchemaError, NotPermitted):
+            return None  # the schema is older than pauses, or its roles are
 
     def _event(self, name: int | UUID) -> Event | None:
         is_id = isinstance(name, int)

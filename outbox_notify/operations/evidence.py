@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from outbox_notify.operations.pause import Pause
     from outbox_notify.operations.relays import Relay
 
 
@@ -89,6 +90,7 @@ class Evidence:
 
     Args:
         ahead: what is known about the first unfinished event of its aggregate before it.
+        paused: the pause that holds it; None when it is not due.
         resting: an event of the same route that came back since the route rests; None when it is not due.
         locks: who stands in the way of a claim.
         wakes: whether writers wake relays.
@@ -98,6 +100,7 @@ class Evidence:
     event: Event
     relays: Sequence[Relay] = ()
     ahead: Evidence | None = None
+    paused: Pause | None = None
     resting: Reason | None = None
     locks: Sequence[Lock] = ()
     wakes: bool = True

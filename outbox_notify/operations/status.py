@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from psycopg.rows import class_row, dict_row
 
-from outbox_notify.errors import OutboxError
+from outbox_notify.errors import NotPermitted, OutboxError, SchemaError
+from outbox_notify.operations.backlog import count_backlog
+from outbox_notify.operations.pause import pauses
 from outbox_notify.operations.relays import read_relays
 from outbox_notify.postgres.database import translated
 from outbox_notify.postgres.queries import query
@@ -19,35 +20,11 @@ from outbox_notify.schema.migration import packaged
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from outbox_notify.operations.backlog import Counts
+    from outbox_notify.operations.pause import Pause
     from outbox_notify.operations.relays import Relay
 
 Row = TypeVar("Row")
-
-# Seconds of counting, all together: a look answers within one, however many events there are.
-_COUNTING = 0.4
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Events that are not done, counted in one snapshot.
-
-    Args:
-        pending: due; a relay takes them next.
-        scheduled: not before a time that is still to come, set by the writer or by a retry.
-        retrying: those of the scheduled that were tried and failed.
-        in_progress: in the hands of a relay.
-        failed: given up on; requeue or discard them.
-        oldest_pending_age_seconds: since the oldest of the pending could have gone; 0 when there is none.
-        at_least: names of those counts that are not complete, since there was no time to count more.
-    """
-
-    pending: int
-    scheduled: int
-    retrying: int
-    in_progress: int
-    failed: int
-    oldest_pending_age_seconds: float
-    at_least: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -114,6 +91,7 @@ class Status:
         latest_version: newest migration that this package knows.
         last_minute: None when it is unknown, since no published event is kept.
         returned: why events came back that wait now, the most frequent reasons first.
+        paused: what relays are to leave alone, the oldest pause first.
     """
 
     schema: str
@@ -124,6 +102,7 @@ class Status:
     relays: Sequence[Relay]
     last_minute: LastMinute | None
     returned: Sequence[Returned]
+    paused: Sequence[Pause]
     table: Table
 
 
@@ -144,7 +123,7 @@ def read_status(conn: psycopg.Connection, schema: str, *, timeout: float = 10) -
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         conn.execute(query("status_begin", schema), {"timeout": f"{timeout * 1000:.0f}ms"})
         try:
-            counts = _count(conn, schema)
+            counts = count_backlog(conn, schema)
             relays = read_relays(conn, schema)
             last_minute = _last_minute(conn, schema)
             returned = _rows(conn, Returned, "status_returned", schema)
@@ -160,6 +139,7 @@ def read_status(conn: psycopg.Connection, schema: str, *, timeout: float = 10) -
         relays=relays,
         last_minute=last_minute,
         returned=returned,
+        paused=_pauses(conn, schema),
         table=table,
     )
 
@@ -186,6 +166,7 @@ def document(status: Status) -> dict[str, Any]:
         },
         "relays": [asdict(relay) for relay in status.relays],
         "returned": [asdict(returned) for returned in status.returned],
+        "paused": [_pause(pause) for pause in status.paused],
         "table": asdict(status.table),
     }
 
@@ -201,33 +182,20 @@ def _rows(conn: psycopg.Connection, kind: type[Row], name: str, schema: str) -> 
         return cursor.execute(query(name, schema)).fetchall()
 
 
-def _count(conn: psycopg.Connection, schema: str) -> Counts:
-    """Count each state for its share of the time; what needs less leaves the rest to those after it."""
-    ends = time.monotonic() + _COUNTING
-    found = {}
-    for left, name in enumerate(("waiting", "due", "failed")):
-        within = (ends - time.monotonic()) / (3 - left)
-        with conn.cursor(row_factory=dict_row) as cursor:
-            found[name] = cursor.execute(query(f"status_{name}", schema), {"within": within}).fetchall()[0]
-    with conn.cursor(row_factory=dict_row) as cursor:
-        [one] = cursor.execute(query("status", schema)).fetchall()
-    waiting, due, failed = found["waiting"], found["due"], found["failed"]
-    counted = {
-        "pending": waiting["complete"] and due["complete"],
-        "scheduled": waiting["complete"],
-        "failed": failed["complete"],
-    }
-    return Counts(
-        pending=waiting["due"] + due["events"],
-        scheduled=waiting["scheduled"],
-        failed=failed["events"],
-        at_least=[name for name, complete in counted.items() if not complete],
-        **one,
-    )
-
-
 def _last_minute(conn: psycopg.Connection, schema: str) -> LastMinute | None:
     with conn.cursor(row_factory=dict_row) as cursor:
         [row] = cursor.execute(query("status_last_minute", schema)).fetchall()
     kept = row.pop("kept")
     return LastMinute(**row) if kept else None
+
+
+def _pauses(conn: psycopg.Connection, schema: str) -> Sequence[Pause]:
+    try:
+        return pauses(conn, schema)
+    except (SchemaError, NotPermitted):
+        return ()  # the schema is older than pauses, or its roles are
+
+
+def _pause(pause: Pause) -> dict[str, Any]:
+    times = {"since": pause.since.isoformat(), "until": pause.until and pause.until.isoformat()}
+    return {**asdict(pause), **times}

@@ -88,7 +88,8 @@ def _leased(event: Event, relays: Sequence[Relay], rules: Rules) -> Why:
         )
     until = f"leased by {relay} until {_time(event.lease_until)}, for {_span(left)} more"
     if there:
-        return Why("leased", f"{until}: it is being published")
+        before = f"; it came back before: {event.last_error}" if event.last_error else ""
+        return Why("leased", f"{until}: it is being published{before}")
     return Why("leased", f"{until}{gone}; after that {_swept(relays, rules)}")
 
 
@@ -123,6 +124,18 @@ def _locked(found: Evidence, _rules: Rules) -> Why | None:
     return None
 
 
+def _paused(found: Evidence, _rules: Rules) -> Why | None:
+    if found.paused is None:
+        return None
+    pause, until = found.paused, "until somebody resumes it"
+    if pause.until is not None:
+        until = f"until {_time(pause.until)}"
+    reason = f": {pause.reason}" if pause.reason else ""
+    return Why(
+        "paused", f"{pause.target} is paused by {pause.by} since {_time(pause.since)}, {until}{reason}"
+    )
+
+
 def _behind(found: Evidence, rules: Rules) -> Why | None:
     """Name the event of its aggregate that holds it back; one that is only earlier in the same queue does not."""
     if found.ahead is None:
@@ -140,7 +153,7 @@ def _behind(found: Evidence, rules: Rules) -> Why | None:
 
 
 def _own(found: Evidence, rules: Rules) -> Why | None:
-    return _locked(found, rules) or _rests(found, rules) or _returned(found, rules)
+    return _paused(found, rules) or _locked(found, rules) or _rests(found, rules) or _returned(found, rules)
 
 
 def _rests(found: Evidence, _rules: Rules) -> Why | None:
@@ -192,7 +205,7 @@ def _next(found: Evidence, _rules: Rules) -> Why:
 
 
 _REASONS: tuple[Callable[[Evidence, Rules], Why | None], ...] = (
-    _no_relay, _locked, _behind, _rests, _returned, _wake_is_down, _next,
+    _no_relay, _paused, _locked, _behind, _rests, _returned, _wake_is_down, _next,
 )  # fmt: skip
 
 

@@ -157,7 +157,7 @@ def test_idle_relays_are_seen_and_who_is_armed(
     assert (stream["name"], stream["messages"]) == ("OUTBOX", 1)
     text = run("status", OUTBOX_DATABASE_URL=database, OUTBOX_NATS_URL=nats_server.url).stdout
     assert f"relay-1 {__version__}: " in text
-    assert "1 messages" in text
+    assert "  1 message, " in text
     done = run("why", "1", OUTBOX_DATABASE_URL=database, OUTBOX_NATS_URL=nats_server.url)
     assert done.stdout.startswith("event 1 published at ")
     assert "stream OUTBOX takes its subject" in done.stdout

@@ -157,7 +157,7 @@ def test_many_events_are_counted_to_the_end_while_there_is_time(
         " now() + CASE WHEN n <= 50000 THEN interval '0' WHEN n <= 75000 THEN '-1 day' ELSE '1 day' END * (n % 7)"
         " FROM generate_series(1, 100000) AS n"
     )
-    monkeypatch.setattr("outbox_notify.operations.status._COUNTING", 60)
+    monkeypatch.setattr("outbox_notify.operations.backlog._COUNTING", 60)
     states = conn.execute(
         "SELECT count(*) FILTER (WHERE available_at <= now()), count(*) FILTER (WHERE available_at > now())"
         " FROM event_outbox WHERE status = 'pending'"
@@ -167,7 +167,7 @@ def test_many_events_are_counted_to_the_end_while_there_is_time(
     assert (counts.failed, counts.at_least) == (25_000, [])
 
     # Once around is always counted: ten thousand of each.
-    monkeypatch.setattr("outbox_notify.operations.status._COUNTING", 1e-6)
+    monkeypatch.setattr("outbox_notify.operations.backlog._COUNTING", 1e-6)
     counts = read_status(conn, "public").counts
     assert counts.at_least == ["pending", "scheduled", "failed"]
     assert 0 < counts.failed < 25_000

@@ -14,6 +14,8 @@ from outbox_notify.errors import OutboxError, SchemaError
 from outbox_notify.ids import new_event_id
 from outbox_notify.operations.asking import gather
 from outbox_notify.operations.evidence import Evidence, Missing
+from outbox_notify.operations.pause import Target, pause
+from outbox_notify.operations.status import read_status
 from outbox_notify.operations.why import Rules, Why, explain, missing
 from outbox_notify.postgres.relay_names import Kind, relay_name
 from tests.support.events import age, put, put_failed
@@ -294,3 +296,26 @@ def test_insert_statement_is_found_while_it_runs(conn: psycopg.Connection, datab
         writer.execute(INSERT.encode())
         assert "(service)" in why_missing(conn, new_event_id())
     assert "(service)" not in why_missing(conn, new_event_id())
+
+
+@pytest.mark.usefixtures("idle_relay")
+def test_paused_event_says_who_has_paused_it_and_holds_back_its_aggregate(conn: psycopg.Connection) -> None:
+    first = put(conn, event_type="stock.counted", **ITEM)
+    behind, other = put(conn, **ITEM), put(conn)
+    pause(conn, "public", Target(event_type="stock.counted"), reason="audit of the year")
+    found = why(conn, first)
+    assert found.state == "paused"
+    assert found.sentence.startswith("type stock.counted is paused by postgres since ")
+    assert found.sentence.endswith(", until somebody resumes it: audit of the year")
+    assert why(conn, behind).state == "behind"
+    assert "type stock.counted is paused by postgres" in why(conn, behind).sentence
+    assert why(conn, other).state == "due"
+    pause(conn, "public", Target(tenant_id="acme"), lasting=3600)
+    assert "tenant acme is paused by postgres since " in why(conn, other).sentence
+
+
+@pytest.mark.usefixtures("idle_relay")
+def test_outbox_from_before_pauses_is_explained_too(conn: psycopg.Connection) -> None:
+    conn.execute("DROP TABLE event_outbox_pause")
+    assert why(conn, put(conn)).state == "due"
+    assert read_status(conn, "public").paused == ()
