@@ -20,7 +20,8 @@ pytestmark = pytest.mark.anyio
 
 _OPEN = """
 SELECT count(*) FROM pg_stat_activity
-WHERE application_name LIKE 'outbox-notify relay % work' AND datname = current_database() AND state LIKE 'idle in transaction%'
+WHERE application_name LIKE 'outbox-notify relay % work' AND datname = current_database()
+    AND state LIKE 'idle in transaction%'
 """
 
 
