@@ -77,11 +77,14 @@ class WatchedOutbox:
 
     @contextmanager
     def _timed(self, operation: str) -> Iterator[None]:
-        began, error = time.monotonic(), None
+        began = time.monotonic()
         try:
             yield
-        except OutboxError as raised:
-            error = raised
+        except OutboxError as error:
+            self._asked(operation, began, error)
             raise
-        finally:
-            self._report("database.asked", operation=operation, seconds=time.monotonic() - began, error=error)
+        # A call that was cancelled was not answered: nothing is known of it.
+        self._asked(operation, began, None)
+
+    def _asked(self, operation: str, began: float, error: OutboxError | None) -> None:
+        self._report("database.asked", operation=operation, seconds=time.monotonic() - began, error=error)

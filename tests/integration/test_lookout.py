@@ -18,6 +18,7 @@ from outbox_notify.operations import lookout as module
 from outbox_notify.operations.lookout import Lookout
 from tests.support.events import put, put_failed
 from tests.support.fakes import Notes, until
+from tests.support.proxy import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -132,6 +133,23 @@ def _counted_to(notes: Notes) -> int:
     look = notes.of("database.looked")[-1]["look"]
     assert isinstance(look, Look)
     return look.counted_to
+
+
+async def test_connection_that_is_dead_for_good_is_given_up(
+    database: str, postgres_server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 1.0)
+    monkeypatch.setattr(module, "_INTERVAL", 0.1)
+    monkeypatch.setattr(module, "_INTERVAL_OF_OUTAGE", 0.1)
+    monkeypatch.setattr(module, "_REST", 0)
+    with Proxy(postgres_server.port) as proxy:
+        url = database.replace(f":{postgres_server.port}/", f":{proxy.port}/")
+        async with looking(url) as (_, notes):
+            await until(lambda: bool(notes.of("database.looked")), 10)
+            proxy.strand()
+            await until(lambda: isinstance(notes.taken[-1][1].get("error"), DatabaseUnreachable), 10)
+            seen = len(notes.of("database.looked"))
+            await until(lambda: len(notes.of("database.looked")) > seen, 15)
 
 
 async def test_missing_outbox_is_told(empty_database: str) -> None:
