@@ -51,6 +51,7 @@ def test_writer_relay_and_operator_do_their_work_with_least_rights(
         ["status", "--json"],
         ["failed", "list"],
         ["failed", "show", str(dropped)],
+        ["why", "1", "--json"],
         ["failed", "discard", str(dropped), "--yes"],
         ["failed", "requeue", "--all", "--new-id"],
         ["pause", "--tenant", "globex", "--for", "1h"],

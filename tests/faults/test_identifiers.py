@@ -30,7 +30,7 @@ HOSTILE = [
 ]  # fmt: skip
 VERBS = [
     ["relay", "--drain"], ["migrate", "up"], ["migrate", "sql"], ["migrate", "status"], ["migrate", "verify"],
-    ["status"], ["failed", "list"], ["failed", "discard", "--all", "--yes"], ["config", "show"],
+    ["status"], ["why", "1"], ["failed", "list"], ["failed", "discard", "--all", "--yes"], ["config", "show"],
     ["emit", "acme", "a.b", "--payload", "1"],
 ]  # fmt: skip
 

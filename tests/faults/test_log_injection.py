@@ -95,6 +95,7 @@ def test_t59_what_a_stranger_says_in_place_of_nats_is_one_short_line(
 @pytest.mark.parametrize("arguments", [
     ["failed", "list"], ["failed", "list", "--json"], ["failed", "show", "ID", "--payload"],
     ["failed", "show", "ID", "--json"], ["status"], ["status", "--json"],
+    ["why", "ID"], ["why", "ID", "--json"],
 ], ids=" ".join)  # fmt: skip
 def test_t59_hostile_rows_stay_inside_their_line_of_output(database: str, arguments: list[str]) -> None:
     with psycopg.connect(database, autocommit=True) as conn:

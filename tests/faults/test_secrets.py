@@ -125,6 +125,7 @@ def _rows_that_cannot_be_claimed(conn: psycopg.Connection) -> Iterator[None]:
 @pytest.mark.parametrize("arguments", [
     ["status"], ["status", "--json"], ["config", "show"], ["config", "show", "--json"], ["migrate", "status"],
     ["migrate", "verify"], ["migrate", "sql"], ["failed", "list"], ["failed", "requeue", "--all", "--dry-run"],
+    ["why", "1"], ["why", "1", "--json"],
 ], ids=" ".join)  # fmt: skip
 def test_t56_reading_verbs_show_no_secret_and_no_payload(secret_database: str, arguments: list[str]) -> None:
     with psycopg.connect(secret_database, autocommit=True) as conn:
