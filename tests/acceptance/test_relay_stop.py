@@ -57,15 +57,15 @@ def test_t50_relays_that_are_replaced_under_load_lose_and_double_nothing(
 def test_relay_obeys_as_soon_as_it_says_that_it_is_ready(database: str, nats_server: EmbeddedNats) -> None:
     impatient = """
 import os, signal
-from outbox_notify import cli, service
+from outbox_notify import cli, watching
 
-class Impatient(service.Narrator):
+class Impatient(watching.Narrator):
     def __call__(self, event, /, **facts):
         super().__call__(event, **facts)
         if event == "relay.ready":
             os.kill(os.getpid(), signal.SIGTERM)
 
-service.Narrator = Impatient
+watching.Narrator = Impatient
 cli.main()
 """
     settings = {"OUTBOX_DATABASE_URL": database, "OUTBOX_NATS_URL": nats_server.url, "OUTBOX_HTTP": "off"}
