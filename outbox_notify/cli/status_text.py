@@ -62,7 +62,7 @@ def _backlog(status: Status) -> Iterator[tuple[str, str, str]]:
     yield "in progress", _count(status, "in_progress"), ""
     yield "failed", _count(status, "failed"), "see outbox-notify failed list" if counts.failed else ""
     for returned in status.returned:
-        yield "came back", f"{returned.events:,}", _why(returned)
+        yield "route rests" if returned.rests else "came back", f"{returned.events:,}", _why(returned)
     for pause in status.paused:
         until = f"until {pause.until.isoformat(' ', 'seconds')}" if pause.until else "until it is resumed"
         yield (

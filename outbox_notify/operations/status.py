@@ -14,6 +14,7 @@ from outbox_notify.operations.pause import pauses
 from outbox_notify.operations.relays import read_relays
 from outbox_notify.postgres.database import translated
 from outbox_notify.postgres.queries import query
+from outbox_notify.relay.retry import lets_route_rest
 from outbox_notify.schema.history import schema_version
 from outbox_notify.schema.migration import packaged
 
@@ -63,6 +64,11 @@ class Returned:
     reason: str
     events: int
     oldest_age_seconds: float
+
+    @property
+    def rests(self) -> bool:
+        """Whether it is the route that rests, and is tried again within seconds."""
+        return lets_route_rest(self.reason)
 
 
 @dataclass(frozen=True)
@@ -165,7 +171,7 @@ def document(status: Status) -> dict[str, Any]:
             "p99_seconds": status.last_minute.p99_seconds,
         },
         "relays": [asdict(relay) for relay in status.relays],
-        "returned": [asdict(returned) for returned in status.returned],
+        "returned": [{**asdict(returned), "rests": returned.rests} for returned in status.returned],
         "paused": [_pause(pause) for pause in status.paused],
         "table": asdict(status.table),
     }

@@ -152,11 +152,15 @@ def test_status_says_why_events_came_back(
     conn: psycopg.Connection, on: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     put(conn, last_error="maximum bytes\nexceeded \x1b[31m(10077)")
-    (returned,) = read_json(on("status", "--json"))["returned"]
+    put(conn, event_type="stock.counted", last_error="requeued")
+    requeued, returned = read_json(on("status", "--json"))["returned"]
+    assert (returned["rests"], requeued["rests"]) == (True, False)
     assert (returned["route"], returned["events"]) == ("acme.stock.moved", 1)
     assert returned["reason"] == "maximum bytes\nexceeded \x1b[31m(10077)"
     assert returned["oldest_age_seconds"] >= 0
-    (line,) = [line for line in on("status").stdout.splitlines() if line.startswith("came back")]
+    lines = on("status").stdout.splitlines()
+    (line,) = [line for line in lines if line.startswith("route rests")]
+    assert any(line.startswith("came back") and "acme.stock.counted: requeued" in line for line in lines)
     assert "acme.stock.moved: maximum bytes\\nexceeded" in line
     assert "\x1b" not in line
 
