@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from outbox_notify.errors import InvalidEvent
@@ -18,12 +17,13 @@ if TYPE_CHECKING:
 # CloudEvents HTTP binding 1.0.2, section 3.1.3.2: printable ASCII but space, double quote and percent stays.
 _CE_SAFE = "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 _CE_PLAIN = re.compile(r"[!#$&-~]*")
+# Line ends within the head of an event without aggregate and headers.
+_LINES = 8
 _RESERVED = re.compile(r"nats-|ce-|status$|description$|content-type$", re.IGNORECASE)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
-@dataclass(slots=True, frozen=True)
-class Message:
+class Message(NamedTuple):
     """What goes on the wire.
 
     Args:
@@ -77,28 +77,23 @@ class Encoder:
         return Message(subject, head, event.body)
 
     def _head(self, event: ClaimedEvent) -> bytes:
-        lines = [
-            "NATS/1.0",
-            f"Nats-Msg-Id: {event.event_id}",
-            "ce-specversion: 1.0",
-            f"ce-id: {event.event_id}",
-            f"ce-type: {event.event_type}",
-            f"ce-source: {self._source}",
-            f"ce-time: {event.created_at}",
-            f"ce-tenantid: {event.tenant_id}",
-        ]
+        message_id, ends, about, more = event.event_id, _LINES, "", ""
         if self._replay is not None:
-            lines[1] += f";r={self._replay}"
-            lines.append(f"Outbox-Replay: {self._replay}")
+            message_id += f";r={self._replay}"
+            about, ends = f"Outbox-Replay: {self._replay}\r\n", ends + 1
         if event.aggregate_id is not None:
             aggregate = _percent(event.aggregate_id)
-            lines.append(f"ce-subject: {aggregate}")
-            lines.append(f"ce-partitionkey: {event.aggregate_type}/{aggregate}")
-        lines.append(f"Content-Type: {event.content_type}")
+            about += f"ce-subject: {aggregate}\r\nce-partitionkey: {event.aggregate_type}/{aggregate}\r\n"
+            ends += 2
         if event.headers is not None:
-            lines += _row_headers(event.headers)
-        text = "\r\n".join(lines)
-        ends = len(lines) - 1
+            lines = _row_headers(event.headers)
+            more, ends = "".join(lines), ends + len(lines)
+        # In one go: of all that is done for an event, this is done most often.
+        text = (
+            f"NATS/1.0\r\nNats-Msg-Id: {message_id}\r\nce-specversion: 1.0\r\nce-id: {event.event_id}\r\n"
+            f"ce-type: {event.event_type}\r\nce-source: {self._source}\r\nce-time: {event.created_at}\r\n"
+            f"ce-tenantid: {event.tenant_id}\r\n{about}Content-Type: {event.content_type}{more}"
+        )
         if text.count("\r") != ends or text.count("\n") != ends or "\0" in text:
             raise InvalidEvent("headers", "a header", "no value may hold CR, LF or NUL")
         return (text + "\r\n\r\n").encode()
@@ -113,7 +108,8 @@ def _checked_subject(prefix: str, tenant_id: str, event_type: str) -> str:
 
 
 def _percent(text: str) -> str:
-    return text if _CE_PLAIN.fullmatch(text) else quote(text, safe=_CE_SAFE)
+    plain = (text.isalnum() and text.isascii()) or _CE_PLAIN.fullmatch(text)
+    return text if plain else quote(text, safe=_CE_SAFE)
 
 
 def _row_headers(headers: str) -> list[str]:
@@ -121,7 +117,7 @@ def _row_headers(headers: str) -> list[str]:
     for name, value in _pairs(headers).items():
         if not isinstance(value, str) or not _HEADER_NAME.fullmatch(name) or _RESERVED.match(name):
             raise InvalidEvent("headers", name, "must be an allowed name with a text")
-        lines.append(f"{name}: {value}")
+        lines.append(f"\r\n{name}: {value}")
     return lines
 
 

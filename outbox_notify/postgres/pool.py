@@ -63,17 +63,17 @@ class Pool:
         finally:
             await self._connections.close()
 
-    async def transaction(self, *steps: Step) -> list[Any]:
-        """Run statements of `sql/` as one transaction in one message; return the row of each.
+    async def transaction(self, *steps: Step) -> list[list[Any]]:
+        """Run statements of `sql/` as one transaction in one message; return the rows of each.
 
         Raises:
             OutboxError: PostgreSQL cannot be reached, or refuses; nothing was written.
         """
 
-        async def statements(conn: Link) -> list[Any]:
+        async def statements(conn: Link) -> list[list[Any]]:
             return await run_whole(conn, self._schema, list(steps), prepare=self._prepares)
 
-        rows: list[Any] = await self.run(statements)
+        rows: list[list[Any]] = await self.run(statements)
         return rows
 
     async def run(self, statements: Callable[[Link], Awaitable[Any]]) -> Any:

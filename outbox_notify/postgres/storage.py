@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg.rows import class_row
+from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
 
 from outbox_notify.errors import OutboxError
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from outbox_notify.relay.outcomes import Outcome
 
 _REMEMBERED = 2500
+# What is read together with its claim: so little that the sockets between a frozen relay and PostgreSQL hold it.
+_LIGHT_ROWS, _LIGHT_BYTES = 8, 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,12 @@ class Storage:
             "lease": settings.lease,
             "relay": settings.relay_id,
             "remember": _REMEMBERED,
+            "light_rows": _LIGHT_ROWS,
+            "light_bytes": _LIGHT_BYTES,
         }
         self._pool = Pool(settings)
         self._ascii_only = False
+        self._read_already: dict[UUID, list[ClaimedEvent]] = {}
 
     def opened(self) -> AbstractAsyncContextManager[None]:
         """Hold the connections open; nothing is reached for until it is needed."""
@@ -83,7 +88,11 @@ class Storage:
         asked = {name: getattr(wanted, name) for name in Wanted.__slots__}
         parameters = {**self._limits, **asked, "passed": Jsonb(wanted.passed)}
 
-        begun, row = await self._pool.transaction(("claim_begin", {}), ("claim", parameters))
+        [begun], [row], light = await self._pool.transaction(
+            ("claim_begin", {}), ("claim", parameters), ("read_bodies", {"token": None})
+        )
+        if light:
+            self._read_already[row.token] = [ClaimedEvent(*event) for event in light]
         return _claim(row, begun.server)
 
     async def read(self, token: UUID) -> list[ClaimedEvent]:
@@ -92,9 +101,11 @@ class Storage:
         Raises:
             OutboxError: PostgreSQL cannot be reached, or refuses.
         """
+        if token in self._read_already:
+            return self._read_already.pop(token)
 
         async def statements(conn: Link) -> list[ClaimedEvent]:
-            cursor = conn.cursor(row_factory=class_row(ClaimedEvent), binary=True)
+            cursor = conn.cursor(row_factory=args_row(ClaimedEvent), binary=True)
             await cursor.execute(query("read_bodies", self._schema), {"token": token})
             return await cursor.fetchall()
 
@@ -122,7 +133,7 @@ class Storage:
     async def _settle(self, token: UUID, outcomes: Mapping[ClaimedEvent, Outcome]) -> int:
         steps = [(name, {"token": token, **columns}) for name, columns in self._by_kind(outcomes)]
         _, *rows = await self._pool.transaction(("settle_begin", {}), *steps)
-        return len(outcomes) - sum(int(row.count) for row in rows)
+        return len(outcomes) - sum(int(row.count) for [row] in rows)
 
     async def release(self, token: UUID, reason: str) -> int:
         """Give back whatever is still under a lease; return how many events that was.
@@ -130,6 +141,7 @@ class Storage:
         Raises:
             OutboxError: PostgreSQL cannot be reached, or refuses.
         """
+        self._read_already.pop(token, None)
         row = await self._one("release", token=token, reason=reason)
         return int(row.count)
 
@@ -160,10 +172,10 @@ class Storage:
         await self._one("notify_scan")
 
     async def _one(self, name: str, **parameters: object) -> Any:
-        _, row = await self._pool.transaction(("settle_begin", {}), (name, parameters))
+        _, [row] = await self._pool.transaction(("settle_begin", {}), (name, parameters))
         return row
 
-    def _by_kind(self, outcomes: Mapping[ClaimedEvent, Outcome]) -> list[tuple[str, dict[str, list[Any]]]]:
+    def _by_kind(self, outcomes: Mapping[ClaimedEvent, Outcome]) -> list[tuple[str, dict[str, Any]]]:
         """Return, for each kind of outcome that occurs, its statement and the columns of its parameters."""
         published: list[int] = []
         retried: list[tuple[int, float, str]] = []
@@ -180,8 +192,9 @@ class Storage:
                 case Failed(reason, counted):
                     failed.append((event.id, self._text(reason), int(counted)))
         how = "settle_deleted" if self._retention == 0 else "settle_published"
-        kinds = [
-            (how, {"ids": published}),
+        kinds: list[tuple[str, dict[str, Any]]] = [
+            # As PostgreSQL writes an array: nothing in it needs quotes, and psycopg would look at each number.
+            (how, {"ids": published and "{" + ",".join(map(str, published)) + "}"}),
             ("settle_retried", _columns(retried, "ids", "delays", "reasons")),
             ("settle_released", _columns(released, "ids", "reasons")),
             ("settle_failed", _columns(failed, "ids", "reasons", "counted")),
@@ -215,4 +228,13 @@ def _claim(row: Any, server: str) -> Claim:
         len(passed) < _REMEMBERED,
         Transactions(list(row.running), row.horizon, row.own),
     )
-    return Claim(row.token, row.claimed, row.suspect, scan, list(row.foreign), row.next_due_in, server)
+    return Claim(
+        row.token,
+        row.claimed,
+        row.suspect,
+        scan,
+        list(row.foreign),
+        row.next_due_in,
+        server,
+        row.pause_ends_in,
+    )

@@ -36,17 +36,17 @@ class Link(psycopg.AsyncConnection[Any]):
         self.prepared: set[str] = set()
 
 
-async def run_whole(conn: Link, schema: str, steps: list[Step], *, prepare: bool) -> list[Any]:
+async def run_whole(conn: Link, schema: str, steps: list[Step], *, prepare: bool) -> list[list[Any]]:
     """Run statements of `sql/` in one READ COMMITTED transaction; each sees what was committed before it began.
 
     Args:
         conn: in autocommit mode.
         schema: of the outbox.
-        steps: file name and parameters of each statement; each returns one row.
+        steps: file name and parameters of each statement; each returns rows, or at least says which columns.
         prepare: have PostgreSQL parse and plan each once per connection; not through a pooler.
 
     Returns:
-        The row of each statement.
+        The rows of each statement.
 
     Raises:
         psycopg.Error: what the server said; nothing was written.
@@ -69,7 +69,7 @@ async def run_whole(conn: Link, schema: str, steps: list[Step], *, prepare: bool
     rows = []
     while cursor.nextset():
         if cursor.description:
-            rows.append(await cursor.fetchone())
+            rows.append(await cursor.fetchall())
     return rows
 
 

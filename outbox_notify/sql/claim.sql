@@ -21,8 +21,14 @@
 -- the scan. What this relay itself has in hand does not hold: it publishes in order of claims.
 --
 -- The time is that of the statement: the transaction may have begun seconds ago, to wait for its turn.
+--
+-- Nothing may be published that a crash could still undo, so by default the commit waits for its flush, which carries
+-- along whatever was committed before. Where all that this statement can see is on disk already, it need not wait.
 WITH place AS MATERIALIZED (
-    SELECT least(%(start)s::bigint, min(writer.first)) AS start
+    SELECT
+        least(%(start)s::bigint, min(writer.first)) AS start,
+        -- Behind the commit of everything that this statement sees, and before all that it writes.
+        pg_current_wal_insert_lsn() AS seen_to
     FROM unnest(%(running)s::bigint[], %(running_from)s::bigint[]) AS writer (transaction, first)
     WHERE pg_visible_in_snapshot(writer.transaction::text::xid8, pg_current_snapshot())
 ),
@@ -179,7 +185,7 @@ sized AS MATERIALIZED (
 ),
 -- A cut by rows or bytes falls at one id for all keys, so no key loses an event out of its middle.
 chosen AS MATERIALIZED (
-    SELECT id, suspects
+    SELECT id, suspects, bytes
     FROM sized
     WHERE row = 1 OR bytes <= %(bytes)s::bigint
 ),
@@ -216,6 +222,19 @@ passed AS MATERIALIZED (
 SELECT
     (SELECT value FROM token) AS token,
     (SELECT count(*) FROM claimed) AS claimed,
+    set_config(
+        'synchronous_commit',
+        CASE WHEN pg_current_wal_flush_lsn() >= (SELECT seen_to FROM place) THEN 'off' ELSE 'local' END,
+        true) AS synchronous_commit,
+    -- A light batch is read at once, by the statement behind this one: it fits into what a frozen relay leaves room for.
+    set_config(
+        'outbox_notify.light',
+        CASE
+            WHEN (SELECT count(*) <= %(light_rows)s::bigint AND max(bytes) <= %(light_bytes)s::bigint FROM chosen)
+            THEN (SELECT value FROM token)::text
+            ELSE ''
+        END,
+        true) AS light,
     (SELECT count(*) FROM free) AS free,
     coalesce((SELECT max(suspects) FROM chosen), 0) > 0 AS suspect,
     frontier.id AS frontier,

@@ -1,14 +1,12 @@
 -- Open a claim: settings of this transaction only, then the turn. Own statement, so that the claim after it
 -- sees everything that the turn before it has committed; with the lock inside the claim its snapshot would be older
 -- than the lock, and two relays would hold one aggregate.
--- commit local: the flush carries the writer's commit with it, so nothing is published that a crash could undo.
 -- seqscan off: a plan cached while the table was empty must not outlive that; bitmaps would lose the order.
 -- index scans on: with the others off there is nothing else left, whatever the role's defaults say.
 -- server: tells servers, and starts of one, apart: after a failover or a crash, ids may have gone back.
 -- timeouts: together shorter than the silence after which a relay gives a connection up, as in settle_begin.sql.
 SELECT
     extract(epoch FROM pg_postmaster_start_time())::text AS server,
-    set_config('synchronous_commit', 'local', true) AS synchronous_commit,
     set_config('lock_timeout', '4s', true) AS lock_timeout,
     set_config('statement_timeout', '9s', true) AS statement_timeout,
     set_config('enable_seqscan', 'off', true) AS enable_seqscan,

@@ -1,5 +1,5 @@
--- Read the events of one lease, in write order. Apart from the claim, whose turn must not last until a slow
--- relay has taken ten megabytes off the wire.
+-- Read the events of one lease, in write order; without a token, those of a light claim before it. Apart from the claim, whose turn must not last until a slow
+-- relay has taken ten megabytes off the wire. The columns stand in the order of ClaimedEvent's fields.
 SELECT
     id,
     event_id::text AS event_id,
@@ -12,8 +12,9 @@ SELECT
     to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS created_at,
     ordering_key,
     attempts,
-    claims > 1 OR attempts > 0 OR last_error IS NOT NULL AS tried,
-    coalesce(payload_bytes, convert_to(payload::text, 'UTF8')) AS body
+    coalesce(payload_bytes, convert_to(payload::text, 'UTF8')) AS body,
+    claims > 1 OR attempts > 0 OR last_error IS NOT NULL AS tried
 FROM {schema}.event_outbox
-WHERE status = 'in_progress' AND lease_token = %(token)s::uuid
+WHERE status = 'in_progress'
+    AND lease_token = coalesce(%(token)s::uuid, nullif(current_setting('outbox_notify.light', true), '')::uuid)
 ORDER BY lease_token, id

@@ -14,8 +14,8 @@ BUGS = (
         (
             Edit(
                 f"{_JETSTREAM}/messages.py",
-                'f"Nats-Msg-Id: {event.event_id}",',
-                'f"Nats-Msg-Id: {event.event_id}" + (f"-{event.attempts}" if event.attempts else ""),',
+                "message_id, ends, about, more = event.event_id, _LINES",
+                'message_id, ends, about, more = f"{event.event_id}-{event.attempts}", _LINES',
             ),
         ),
         _TEST_MESSAGES,

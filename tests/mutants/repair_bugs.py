@@ -11,7 +11,7 @@ _TEST_PRUNE = "tests/integration/test_prune.py"
 BUGS = (
     Bug(
         "replay-under-the-old-message-id",
-        (Edit("outbox_notify/jetstream/messages.py", 'lines[1] += f";r={self._replay}"', "pass"),),
+        (Edit("outbox_notify/jetstream/messages.py", 'message_id += f";r={self._replay}"', "pass"),),
         _TEST_REPLAY,
         "test_message_is_that_of_the_event_but_for_its_id_and_one_header",
     ),

@@ -173,7 +173,7 @@ BUGS = (
     ),
     Bug(
         "claims-not-durable",
-        (Edit(f"{_SQL}/claim_begin.sql", "'synchronous_commit', 'local'", "'synchronous_commit', 'off'"),),
+        (Edit(f"{_SQL}/claim.sql", "ELSE 'local' END", "ELSE 'off' END"),),
         "tests/faults/test_durability.py",
         "test_t68_nothing_is_published_that_a_crash_undoes",
     ),
