@@ -66,6 +66,7 @@ class Claimer:
         self._server: str | None = None
         self._whole_look_at = 0.0
         self._rouse_at = 0.0
+        self._pause_ends_at = math.inf
         self._looking_at_all = False
         self._walk_at = 0.0
         self._front_exhausted = False
@@ -89,13 +90,17 @@ class Claimer:
     async def _claim(self, held: Collection[int]) -> Claim:
         began = time.monotonic()
         roused = began >= self._rouse_at and self._routes.rouse(began)
-        if self._wake.scan_wanted() or began >= self._whole_look_at or roused:
+        pause_over = began >= self._pause_ends_at
+        if self._wake.scan_wanted() or began >= self._whole_look_at or roused or pause_over:
             self._look_at_all()
         walking = self._frontier.walking_next and began >= self._walk_at
         claim = await self._outbox.claim(self._wanted(self._frontier.begin(walking=walking), held))
         self._frontier.advance(claim.scan, claim.claimed)
         self._leases.saw(claim.token, claim.foreign)
         ended = time.monotonic()
+        if claim.pause_ends_in is not None:
+            # Never later than known before: the claim may have come a moment after the end of that one.
+            self._pause_ends_at = min(self._pause_ends_at, ended + claim.pause_ends_in)
         self._plan_whole_look(claim, began, ended)
         if walking:
             self._walk_at = ended if claim.claimed else ended + _cost(began, ended) * _WALK_REST
@@ -127,6 +132,7 @@ class Claimer:
         rouse = self._routes.next_rouse(now)
         waits = (
             self._whole_look_at - now,
+            self._pause_ends_at - now,
             self._walk_at - now if self._frontier.walk is not None else None,
             claim.next_due_in,
             None if rouse is None else max(rouse, self._rouse_at - now),
@@ -178,7 +184,7 @@ class Claimer:
         """Begin a look at the whole table, over as many claims as it takes."""
         self._leases.forget_foreign()
         self._looking_at_all, self._whole_look_cost = True, 0.0
-        self._whole_look_at = self._rouse_at = math.inf
+        self._whole_look_at = self._rouse_at = self._pause_ends_at = math.inf
         self._frontier.look_at_all()
 
     def _plan_whole_look(self, claim: Claim, began: float, ended: float) -> None:

@@ -55,6 +55,7 @@ class Claim:
         scan: what was seen on the way.
         foreign: leases of other relays.
         next_due_in: seconds until the next waiting event comes due; None when none waits.
+        pause_ends_in: seconds until the first pause is over by itself; None when none will be.
         server: which PostgreSQL answered, and since which start of it.
     """
 
@@ -65,6 +66,7 @@ class Claim:
     foreign: list[UUID]
     next_due_in: float | None
     server: str = ""
+    pause_ends_in: float | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -16,6 +16,9 @@
 -- resting         subjects (tenant.type) whose route rests; resting_tenants: tenants that rest as a whole
 -- block           whether a failed event holds back its aggregate
 --
+-- What operators have paused is read here, so that every relay obeys at once. A paused tenant is one that rests; a paused
+-- type is left out like a resting subject, but never makes its whole tenant rest: a pause lasts.
+--
 -- An event is held while an earlier unfinished one of its key is elsewhere: in another relay's hands, tried and
 -- returned, passed over, resting. It need not be sought among events that were never tried: those come first in
 -- the scan. What this relay itself has in hand does not hold: it publishes in order of claims.
@@ -31,6 +34,17 @@ WITH place AS MATERIALIZED (
         pg_current_wal_insert_lsn() AS seen_to
     FROM unnest(%(running)s::bigint[], %(running_from)s::bigint[]) AS writer (transaction, first)
     WHERE pg_visible_in_snapshot(writer.transaction::text::xid8, pg_current_snapshot())
+),
+pause AS MATERIALIZED (
+    SELECT
+        %(resting_tenants)s::text[] || array_agg(tenant_id::text) FILTER (WHERE event_type IS NULL) AS tenants,
+        coalesce(array_agg(event_type::text) FILTER (WHERE tenant_id IS NULL), '{{}}') AS types,
+        coalesce(array_agg(tenant_id || '.' || event_type) FILTER (WHERE tenant_id || event_type IS NOT NULL), '{{}}')
+            AS subjects,
+        count(*) > 0 OR cardinality(%(resting)s::text[] || %(resting_tenants)s::text[]) > 0 AS any_rest,
+        extract(epoch FROM min(until) - statement_timestamp())::float8 AS ends_in
+    FROM {schema}.event_outbox_pause
+    WHERE until IS NULL OR until > statement_timestamp()
 ),
 foreign_lease AS MATERIALIZED (
     SELECT lease_token, ordering_key
@@ -60,7 +74,10 @@ scanned AS MATERIALIZED (
         coalesce(pg_column_size(payload), pg_column_size(payload_bytes)) + pg_column_size(headers) AS stored,
         coalesce(pg_column_compression(payload), pg_column_compression(payload_bytes)) IS NOT NULL AS compressed,
         (cardinality(%(resting)s::text[]) > 0 AND tenant_id || '.' || event_type = ANY(%(resting)s::text[]))
-            OR tenant_id = ANY(%(resting_tenants)s::text[]) AS rests,
+            OR tenant_id = ANY((SELECT tenants FROM pause)::text[]) AS rests,
+        event_type = ANY((SELECT types FROM pause)::text[])
+            OR (cardinality((SELECT subjects FROM pause)) > 0
+                AND tenant_id || '.' || event_type = ANY((SELECT subjects FROM pause)::text[])) AS paused,
         ordering_key IS NOT NULL AND ordering_key IN (SELECT ordering_key FROM held_key) AS held
     FROM {schema}.event_outbox
     WHERE status = 'pending' AND available_at <= created_at AND id >= (SELECT start FROM place)
@@ -83,7 +100,10 @@ waiting AS MATERIALIZED (
     FROM {schema}.event_outbox AS event
     WHERE status = 'pending' AND available_at > created_at AND available_at <= statement_timestamp()
         AND NOT (cardinality(%(resting)s::text[]) > 0 AND tenant_id || '.' || event_type = ANY(%(resting)s::text[]))
-        AND NOT tenant_id = ANY(%(resting_tenants)s::text[])
+        AND NOT tenant_id = ANY((SELECT tenants FROM pause)::text[])
+        AND NOT event_type = ANY((SELECT types FROM pause)::text[])
+        AND NOT (cardinality((SELECT subjects FROM pause)) > 0
+            AND tenant_id || '.' || event_type = ANY((SELECT subjects FROM pause)::text[]))
         AND (
             ordering_key IS NULL OR NOT %(ordered)s::boolean
             -- A schedule waits for what was written before it and has not been reached by the scan.
@@ -112,7 +132,7 @@ waiting AS MATERIALIZED (
     LIMIT %(rows)s::bigint
 ),
 candidate AS MATERIALIZED (
-    SELECT id, ordering_key, claims, stored, compressed FROM scanned WHERE NOT rests AND NOT held
+    SELECT id, ordering_key, claims, stored, compressed FROM scanned WHERE NOT rests AND NOT paused AND NOT held
     UNION ALL
     SELECT id, ordering_key, claims, stored, compressed FROM waiting
 ),
@@ -149,7 +169,18 @@ barrier AS MATERIALIZED (
         ) AS failed
         WHERE %(block)s::boolean
         UNION ALL
-        SELECT ordering_key, id FROM scanned WHERE rests AND ordering_key IS NOT NULL
+        SELECT ordering_key, id FROM scanned WHERE (rests OR paused) AND ordering_key IS NOT NULL
+        UNION ALL
+        -- What was scheduled, and is held now that its time has come.
+        SELECT ordering_key, id
+        FROM {schema}.event_outbox
+        WHERE (SELECT any_rest FROM pause)
+            AND %(ordered)s::boolean
+            AND status = 'pending' AND available_at > created_at AND available_at <= statement_timestamp()
+            AND ordering_key IS NOT NULL
+            AND (tenant_id = ANY((SELECT tenants FROM pause)::text[])
+                OR event_type = ANY((SELECT types FROM pause)::text[])
+                OR tenant_id || '.' || event_type = ANY(%(resting)s::text[] || (SELECT subjects FROM pause)))
     ) AS obstacle
     GROUP BY ordering_key
 ),
@@ -254,5 +285,6 @@ SELECT
         WHERE status = 'pending' AND available_at > created_at
             AND available_at > statement_timestamp() AND available_at < 'infinity'
         ORDER BY available_at, id
-        LIMIT 1) - statement_timestamp())::float8 AS next_due_in
+        LIMIT 1) - statement_timestamp())::float8 AS next_due_in,
+    (SELECT ends_in FROM pause) AS pause_ends_in
 FROM frontier, reach

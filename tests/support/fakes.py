@@ -85,6 +85,7 @@ class FakeOutbox:
     batches: deque[list[ClaimedEvent]] = field(default_factory=deque)
     suspect: bool = False
     next_due_in: float | None = None
+    pause_ends_in: float | None = None
     unreachable: dict[str, int] = field(default_factory=dict)
     overtaken: set[UUID] = field(default_factory=set)
     wanted: list[Wanted] = field(default_factory=list)
@@ -119,6 +120,7 @@ class FakeOutbox:
                 foreign=[],
                 next_due_in=self.next_due_in,
                 server=self.server,
+                pause_ends_in=self.pause_ends_in,
             )
         events = self.batches.popleft()
         token = self.lease(*events)

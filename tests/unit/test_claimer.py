@@ -242,6 +242,32 @@ async def test_relay_rests_until_the_first_thing_that_may_come_due() -> None:
     assert 0 < rig.rests_for() <= 0.5
 
 
+async def test_pause_that_is_over_is_followed_by_a_look_at_the_whole_table() -> None:
+    rig = Rig(sweep_interval=60.0)
+    await rig.claim(1, 2, 3)
+    rig.outbox.pause_ends_in = 0.05
+    assert await rig.starts() == 4
+    assert 0 < rig.rests_for() <= 0.05
+    # What the next claim says: there is another one, that lasts.
+    rig.outbox.pause_ends_in = 50.0
+    await anyio.sleep(rig.rests_for())
+    assert await rig.starts() == 0
+    assert 49 < rig.rests_for() <= 50
+    assert await rig.starts() == 4
+
+
+async def test_pause_that_ends_between_two_claims_is_not_forgotten() -> None:
+    rig = Rig(sweep_interval=60.0)
+    await rig.claim(1, 2, 3)
+    rig.outbox.pause_ends_in = 0.05
+    await rig.claim()
+    # By the clock of the server it was over a moment sooner.
+    rig.outbox.pause_ends_in = None
+    assert await rig.starts() == 4
+    await anyio.sleep(rig.rests_for())
+    assert await rig.starts() == 0
+
+
 async def test_nothing_is_due_only_when_nothing_is_in_hand_and_no_route_rests() -> None:
     rig = Rig()
     token = await rig.claim(1)
