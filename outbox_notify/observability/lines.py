@@ -47,7 +47,9 @@ LINES = {
     "route.recovered": Line("info", "A route that rested takes events again.", "route"),
     "outage.started": Line("warning", "A server is away; events wait.", "component, reason"),
     "outage.ended": Line("info", "It is back.", "component, after: what it had been"),
-    "nats.connected": Line("info", "A connection to NATS was replaced without an outage.", "component"),
+    "nats.connected": Line(
+        "info", "A connection to NATS was replaced without an outage.", "component, after: nothing"
+    ),
     "credentials.kept": Line(
         "warning", "The settings cannot be read again; NATS is asked with those that were known.", "reason"
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from structlog.testing import CapturingLogger
 import outbox_notify
 from outbox_notify.errors import InvalidEvent
 from outbox_notify.jetstream.messages import Encoder
+from outbox_notify.observability.lines import LINES
 from outbox_notify.observability.narrator import LEVELS, Narrator
 from outbox_notify.observability.reports import UNSPOKEN
 from outbox_notify.relay.claims import ClaimedEvent
@@ -65,8 +67,8 @@ def log() -> Log:
     return Log()
 
 
-def reported_names() -> Iterator[str]:
-    """Every name that the package reports, read from its source."""
+def reports() -> Iterator[tuple[str, set[str]]]:
+    """Every name that the package reports, with the facts that go with it, read from its source."""
     for path in Path(outbox_notify.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if (
@@ -74,9 +76,10 @@ def reported_names() -> Iterator[str]:
                 and node.args
                 and _name(node.func) in {"report", "_report", "_line"}
             ):
+                facts = {keyword.arg for keyword in node.keywords if keyword.arg is not None}
                 for part in ast.walk(node.args[0]):
                     if isinstance(part, ast.Constant) and isinstance(part.value, str):
-                        yield part.value
+                        yield part.value, facts
 
 
 def _name(function: ast.expr) -> str:
@@ -84,7 +87,13 @@ def _name(function: ast.expr) -> str:
 
 
 def test_every_name_that_is_reported_has_its_level_and_no_other_has() -> None:
-    assert set(reported_names()) - {"batch.settled"} - UNSPOKEN == set(LEVELS)
+    assert {name for name, _ in reports()} - {"batch.settled"} - UNSPOKEN == set(LEVELS)
+
+
+def test_reference_names_every_fact_that_a_line_holds() -> None:
+    told = [(name, facts) for name, facts in reports() if name in LINES]
+    unnamed = {name: facts - set(re.findall(r"\w+", LINES[name].fields)) for name, facts in told}
+    assert not {name: facts for name, facts in unnamed.items() if facts}
 
 
 @pytest.mark.parametrize(("name", "level"), LEVELS.items())
