@@ -172,8 +172,9 @@ class Delivery:
 
     def _still_leased(self, tickets: deque[Ticket]) -> Iterator[Ticket]:
         """Leave out, when their turn comes, events that were given up meanwhile, or whose lease has run out."""
+        now = lease_clock()
         for ticket in tickets:
-            if ticket.outcome is None and lease_clock() >= ticket.batch.expires_at:
+            if ticket.outcome is None and now >= ticket.batch.expires_at:
                 self.resolve(ticket, Released(LEASE_RAN_OUT))
             if ticket.outcome is None:
                 yield ticket

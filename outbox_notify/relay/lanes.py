@@ -91,12 +91,8 @@ class Lanes:
         key = ticket.event.ordering_key
         if not self._ordered or key is None:
             return ticket.outcome is None
-        # What came back and was claimed again is its own obstacle no more.
-        returned = self._returned.get(key, {})
-        returned.pop(ticket.event.id, None)
-        obstacle = next((other for other in returned.values() if other.event.id < ticket.event.id), None)
-        if obstacle is not None and ticket.outcome is None:
-            ticket.resolve(_behind(obstacle))
+        if key in self._returned:
+            self._look_for_obstacle(ticket, self._returned[key])
         if ticket.outcome is not None:
             self._return(ticket)
             return False
@@ -104,6 +100,13 @@ class Lanes:
         if ahead is not None:
             ahead.follower = ticket
         return ahead is None
+
+    def _look_for_obstacle(self, ticket: Ticket, returned: dict[int, Ticket]) -> None:
+        # What came back and was claimed again is its own obstacle no more.
+        returned.pop(ticket.event.id, None)
+        obstacle = next((other for other in returned.values() if other.event.id < ticket.event.id), None)
+        if obstacle is not None and ticket.outcome is None:
+            ticket.resolve(_behind(obstacle))
 
     def _lets_pass(self, outcome: Outcome) -> bool:
         """Return whether later events of the aggregate may be sent.
