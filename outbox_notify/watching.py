@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from outbox_notify.errors import OutboxError
 from outbox_notify.observability import catalog
 from outbox_notify.observability.health import Health
 from outbox_notify.observability.logs import cleaner, get_logger
@@ -87,7 +88,10 @@ class Watch:
         from outbox_notify.observability.exposition import Exposition
 
         async def status() -> dict[str, Any]:
-            document: dict[str, Any] = self._clean(await lookout.status())
+            try:
+                document: dict[str, Any] = self._clean(await lookout.status())
+            except OutboxError as error:
+                raise OutboxError(self._clean(str(error))) from None
             return document
 
         def troubles() -> list[dict[str, str]]:

@@ -47,7 +47,7 @@ class _Answers:
     async def metrics(self, request: Request) -> Response:
         """Write all metrics."""
         body, content_type = self._views.metrics(request.headers.get("accept", ""))
-        return Response(body, media_type=content_type, headers={"Content-Type": content_type})
+        return Response(body, headers={"Content-Type": content_type})
 
     async def status(self, _request: Request) -> Response:
         """Write what `status --json` prints."""
