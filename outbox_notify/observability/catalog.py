@@ -144,7 +144,7 @@ PUBLISH_DURATION = Metric(
 DB_DURATION = Metric(
     "db_operation_duration_seconds",
     "histogram",
-    "Answers of PostgreSQL, failed ones included.",
+    "Answers of PostgreSQL, failed ones included; a light batch is read with its claim, so its read takes no time.",
     ("operation",),
     ("claim", "read", "settle", "release", "reclaim", "prune", "look"),
     _STATEMENTS,
