@@ -7,6 +7,9 @@ from tests.mutants.bug import Bug, Edit
 _TEST_REPLAY = "tests/integration/test_replay.py"
 _TEST_AUDIT = "tests/integration/test_audit.py"
 _TEST_PRUNE = "tests/integration/test_prune.py"
+_TEST_PAUSE = "tests/integration/test_pause_claims.py"
+_TEST_CLAIMER = "tests/unit/test_claimer.py"
+_CLAIM = "outbox_notify/sql/claim.sql"
 
 BUGS = (
     Bug(
@@ -92,5 +95,47 @@ BUGS = (
         ),
         _TEST_PRUNE,
         "test_large_heap_goes_in_batches_past_what_must_stay",
+    ),
+    Bug(
+        "pause-overtaken-within-its-aggregate",
+        (Edit(_CLAIM, "WHERE (rests OR paused) AND", "WHERE rests AND"),),
+        _TEST_PAUSE,
+        "test_later_events_of_an_aggregate_wait_behind_a_paused_one",
+    ),
+    Bug(
+        "pause-forgets-what-comes-due",
+        (Edit(_CLAIM, "        AND NOT event_type = ANY((SELECT types FROM pause)::text[])\n", ""),),
+        _TEST_PAUSE,
+        "test_paused_events_are_left_alone_and_the_others_go",
+    ),
+    Bug(
+        "pause-overtaken-once-its-time-has-come",
+        (Edit(_CLAIM, "WHERE (SELECT any_rest FROM pause)", "WHERE false"),),
+        _TEST_PAUSE,
+        "test_later_events_wait_behind_a_paused_one_whose_time_has_come",
+    ),
+    Bug(
+        "pause-never-ends",
+        (Edit(_CLAIM, "    WHERE until IS NULL OR until > statement_timestamp()\n", ""),),
+        _TEST_PAUSE,
+        "test_pause_that_is_over_holds_nothing",
+    ),
+    Bug(
+        "end-of-a-pause-slept-through",
+        (Edit("outbox_notify/relay/claimer.py", " or roused or pause_over:", " or roused:"),),
+        _TEST_CLAIMER,
+        "test_pause_that_is_over_is_followed_by_a_look_at_the_whole_table",
+    ),
+    Bug(
+        "end-of-a-pause-forgotten-by-the-claim-after-it",
+        (
+            Edit(
+                "outbox_notify/relay/claimer.py",
+                "        if claim.pause_ends_in is not None:\n",
+                "        self._pause_ends_at = math.inf\n        if claim.pause_ends_in is not None:\n",
+            ),
+        ),
+        _TEST_CLAIMER,
+        "test_pause_that_ends_between_two_claims_is_not_forgotten",
     ),
 )

@@ -113,10 +113,9 @@ BUGS = (
             ),
             Edit(
                 _CLAIM,
-                "SELECT least(%(start)s::bigint, min(writer.first)) AS start\n    FROM ",
-                "SELECT least(%(start)s::bigint, min(writer.first)) AS start\n"
+                "    FROM unnest(%(running)s",
                 "    FROM (SELECT pg_advisory_xact_lock(wake.lock_k1 + 1, wake.lock_k2)"
-                " FROM {schema}.event_outbox_wake() AS wake OFFSET 0) AS turn CROSS JOIN ",
+                " FROM {schema}.event_outbox_wake() AS wake OFFSET 0) AS turn CROSS JOIN unnest(%(running)s",
             ),
             Edit(
                 _CLAIM,

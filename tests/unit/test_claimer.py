@@ -264,6 +264,7 @@ async def test_pause_that_ends_between_two_claims_is_not_forgotten() -> None:
     # By the clock of the server it was over a moment sooner.
     rig.outbox.pause_ends_in = None
     assert await rig.starts() == 4
+    assert rig.rests_for() <= 0.05
     await anyio.sleep(rig.rests_for())
     assert await rig.starts() == 0
 
