@@ -21,14 +21,14 @@ from uuid import uuid4
 import anyio
 
 from outbox_notify.jetstream.client import write_frames
-from outbox_notify.jetstream.frames import Framed, late, pieces
+from outbox_notify.jetstream.frames import late, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from nats.aio.msg import Msg
 
-    from outbox_notify.jetstream.frames import Encoded
+    from outbox_notify.jetstream.frames import Encoded, Framed
     from outbox_notify.jetstream.session import Session
     from outbox_notify.relay.batches import Ticket
 
@@ -109,7 +109,7 @@ class FastIngest:
         Returns:
             How many of them are stored, counted from the first, and in which stream; of the others nothing is known.
         """
-        batch = self._batch = _Batch([encoded.ticket for encoded in load])
+        batch = self._batch = _Batch([ticket for ticket, _ in load])
         try:
             if await self._write(batch, load):
                 batch.wait_at_most(_PATIENCE)
@@ -179,16 +179,16 @@ class FastIngest:
             if batch.ended.is_set() or late(piece):
                 return False
             sent_at = time.monotonic()
-            for framed in piece:
-                framed.ticket.sent_at = sent_at
-            await write_frames(self._session.client, [framed.frame for framed in piece])
+            for ticket, _, _ in piece:
+                ticket.sent_at = sent_at
+            await write_frames(self._session.client, [frame for _, _, frame in piece])
         return True
 
     def _framed(self, batch: _Batch, load: list[Encoded]) -> list[Framed]:
         reply = f"{self._session.inbox}{batch.id}.{_REPORT_EVERY}.fail."
         operations = [_START, *[_APPEND] * (len(load) - 2), _COMMIT][-len(load) :]
         return [
-            Framed(ticket, number, message.frame(f"{reply}{number}.{operation}.$FI"))
+            (ticket, number, message.frame(f"{reply}{number}.{operation}.$FI"))
             for number, ((ticket, message), operation) in enumerate(
                 zip(load, operations, strict=True), start=1
             )

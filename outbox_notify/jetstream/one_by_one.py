@@ -6,14 +6,14 @@ import time
 from typing import TYPE_CHECKING
 
 from outbox_notify.jetstream.client import write_frames
-from outbox_notify.jetstream.frames import Framed, late, pieces
+from outbox_notify.jetstream.frames import late, pieces
 from outbox_notify.relay.batches import LEASE_RAN_OUT
 from outbox_notify.relay.outcomes import Released
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from outbox_notify.jetstream.frames import Encoded
+    from outbox_notify.jetstream.frames import Encoded, Framed
     from outbox_notify.jetstream.session import Session
     from outbox_notify.relay.batches import Ticket
     from outbox_notify.relay.outcomes import Outcome
@@ -39,15 +39,15 @@ class OneByOne:
             if too_late := set(late(piece)):
                 for ticket in too_late:
                     self._on_outcome(ticket, Released(LEASE_RAN_OUT))
-            await self._write([framed for framed in piece if framed.ticket not in too_late])
+            await self._write([framed for framed in piece if framed[0] not in too_late])
 
     async def _write(self, piece: list[Framed]) -> None:
         sent_at = time.monotonic()
-        for framed in piece:
-            framed.ticket.sent_at = sent_at
-            self._waiting[framed.number] = framed.ticket
+        for ticket, number, _ in piece:
+            ticket.sent_at = sent_at
+            self._waiting[number] = ticket
         if piece:
-            await write_frames(self._session.client, [framed.frame for framed in piece])
+            await write_frames(self._session.client, [frame for _, _, frame in piece])
 
     def answered(self, number: str) -> Ticket | None:
         """Return which event an answer is for, once; whoever knows the inbox may write to it whatever they like."""
@@ -64,7 +64,6 @@ class OneByOne:
         return list(self._waiting.values())
 
     def _framed(self, encoded: Encoded) -> Framed:
+        ticket, message = encoded
         self._number += 1
-        return Framed(
-            encoded.ticket, self._number, encoded.message.frame(f"{self._session.inbox}{self._number}")
-        )
+        return ticket, self._number, message.frame(f"{self._session.inbox}{self._number}")

@@ -61,7 +61,7 @@ class Sending:
                 load = self._loader.load(left, self._session.client.max_payload)
                 await self._send(load)
         except BaseException:
-            left.extend(encoded.ticket for encoded in load if not encoded.ticket.sent_at)
+            left.extend(ticket for ticket, _ in load if not ticket.sent_at)
             raise
         finally:
             for ticket in left:
@@ -105,14 +105,14 @@ class Sending:
     async def _send(self, load: list[Encoded]) -> None:
         """Send what was tried before one by one, so that a repeat is seen, and the rest together if it may be."""
         if self._ingest.usable:
-            await self._one_by_one.send(encoded for encoded in load if encoded.ticket.event.tried)
-            load = [encoded for encoded in load if not encoded.ticket.event.tried]
+            await self._one_by_one.send([encoded for encoded in load if encoded[0].event.tried])
+            load = [encoded for encoded in load if not encoded[0].event.tried]
             load = self._loader.with_followers(load, self._session.client.max_payload)
             if len(load) >= _WORTH_WHILE:
                 load = await self._send_together(load)
         if self._ended:
-            for encoded in first_of_each(load):
-                self._on_outcome(encoded.ticket, NOT_CONNECTED)
+            for ticket, _ in first_of_each(load):
+                self._on_outcome(ticket, NOT_CONNECTED)
         else:
             await self._one_by_one.send(first_of_each(load))
 
@@ -120,6 +120,6 @@ class Sending:
         """Send events as one batch; return those that were not stored, or of which nothing is known."""
         stored, stream = await self._ingest.send(load)
         published = Published(stream)
-        for encoded in load[:stored]:
-            self._on_outcome(encoded.ticket, published)
+        for ticket, _ in load[:stored]:
+            self._on_outcome(ticket, published)
         return load[stored:]
