@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tests.mutants import nats_bugs, relay_bugs, repair_bugs, table_bugs, wake_bugs, watch_bugs
+from tests.mutants import batch_bugs, nats_bugs, relay_bugs, repair_bugs, table_bugs, wake_bugs, watch_bugs
 
 BUGS = (
     *table_bugs.BUGS,
     *relay_bugs.BUGS,
     *nats_bugs.BUGS,
+    *batch_bugs.BUGS,
     *wake_bugs.BUGS,
     *repair_bugs.BUGS,
     *watch_bugs.BUGS,

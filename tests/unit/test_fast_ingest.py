@@ -205,11 +205,13 @@ async def test_server_that_acknowledges_each_is_given_no_other_batch() -> None:
 async def test_batch_without_an_end_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch, *, refused: bool
 ) -> None:
-    monkeypatch.setattr(module, "_GRACE" if refused else "_PATIENCE", 0.05)
+    monkeypatch.setattr(module, "_GRACE", 0.05 if refused else 60)
+    monkeypatch.setattr(module, "_PATIENCE", 60 if refused else 0.05)
     rig, sent = Rig(), twenty()
-    async with rig.sends(*sent):
-        if refused:
-            rig.answer(rig.starts[0], error={"err_code": UNKNOWN})
+    with anyio.fail_after(5):
+        async with rig.sends(*sent):
+            if refused:
+                rig.answer(rig.starts[0], error={"err_code": UNKNOWN})
     assert rig.outcomes == {}
     assert len(rig.one_by_one) == 20
 
