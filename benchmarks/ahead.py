@@ -61,6 +61,20 @@ _STATEMENTS = {
         SELECT 'nowhere', 'stock.moved', 'resting', n %% %(aggregates)s, '{}' FROM generate_series(1, %(rows)s) AS n
         """
     ],
+    "paused": [
+        "INSERT INTO event_outbox_pause (tenant_id) VALUES ('paused')",
+        """
+        INSERT INTO event_outbox (tenant_id, event_type, aggregate_type, aggregate_id, payload)
+        SELECT 'paused', 'stock.moved', 'paused', n %% %(aggregates)s, '{}' FROM generate_series(1, %(rows)s) AS n
+        """,
+    ],
+    "paused type": [
+        "INSERT INTO event_outbox_pause (event_type) VALUES ('stock.paused')",
+        """
+        INSERT INTO event_outbox (tenant_id, event_type, aggregate_type, aggregate_id, payload)
+        SELECT 'acme', 'stock.paused', 'paused', n %% %(aggregates)s, '{}' FROM generate_series(1, %(rows)s) AS n
+        """,
+    ],
 }
 KINDS = list(_STATEMENTS)
 
