@@ -11,6 +11,7 @@ import pytest
 from outbox_notify import __version__
 from outbox_notify.operations.asking import gather
 from outbox_notify.operations.evidence import Evidence
+from outbox_notify.operations.pause import Target, pause
 from outbox_notify.operations.relays import read_relays
 from outbox_notify.operations.why import Rules, Why, explain
 from tests.support.command import run
@@ -92,6 +93,11 @@ def test_every_event_in_the_hands_of_a_relay_is_explained(
             in said
         )
         assert "its route acme.full rests" in wait_for_state(conn, event(conn, "full", "4"), "route_rests")
+
+        pause(conn, "public", Target(tenant_id="globex"), reason="stocktaking")
+        paused = put(conn, tenant_id="globex", event_type="taken")
+        assert wait_for_state(conn, event(conn, "taken", "6"), "published")
+        assert why(conn, paused).sentence.startswith("tenant globex is paused by postgres since ")
 
         lost = event(conn, "lost", "5")
         said = wait_for_state(conn, lost, "leased")

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outbox_notify.jetstream.answers import read_answer
 from outbox_notify.relay.outcomes import Failed, Outcome, Released, Rested, Retry
-from outbox_notify.relay.retry import Backoff, full_jitter, judge
+from outbox_notify.relay.retry import Backoff, full_jitter, judge, lets_route_rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,3 +164,30 @@ def test_backoff_starts_over_after_success() -> None:
         backoff.next()
     backoff.reset()
     assert backoff.next() == 0.1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ({"Status": "503"}, b""),
+        (None, b"nonsense"),
+        (None, b'{"stream": "OUTBOX", "seq": 0}'),
+        (None, b'{"error": {"code": 503, "err_code": 10077, "description": "maximum bytes exceeded"}}'),
+        (None, b'{"error": {"code": 503, "description": "not now"}}'),
+    ],
+)
+def test_reason_of_a_resting_route_is_known_by_its_text(answer: tuple[dict[str, str] | None, bytes]) -> None:
+    outcome = read_answer(*answer, "acme.stock.moved")
+    assert isinstance(outcome, Rested)
+    assert lets_route_rest(outcome.reason)
+
+
+def test_reasons_for_which_no_route_rests_are_not_taken_for_one() -> None:
+    for reason in (
+        "requeued",
+        "not today (19999)",
+        "waits for event 7 of its aggregate",
+        "the relay stopped",
+        "duplicate message id is in process (10158)",
+    ):
+        assert not lets_route_rest(reason)
