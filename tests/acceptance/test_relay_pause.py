@@ -46,7 +46,7 @@ def bodies(nats: EmbeddedNats) -> list[Any]:
     return [message.json["n"] for message in read_stream(nats.url)]
 
 
-@pytest.mark.parametrize("relays", [1, 2])
+@pytest.mark.parametrize("relays", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_paused_tenant_waits_until_it_is_resumed_and_keeps_its_order(
     on: Callable[..., CompletedProcess[str]],
     conn: psycopg.Connection,
@@ -130,6 +130,7 @@ def test_paused_events_do_not_keep_a_drain_from_ending(
     assert stored(nats_server.url) == 1
 
 
+@pytest.mark.slow
 def test_pauses_that_come_and_go_change_no_order(
     conn: psycopg.Connection,
     database: str,
@@ -178,14 +179,6 @@ def test_pauses_are_shown_and_mistakes_explained(on: Callable[..., CompletedProc
         1,
         "outbox-notify: tenant acme is not paused; paused is type stock.moved of tenant acme\n",
     )
-    for arguments in (
-        ["pause", "--reason", "x"],
-        ["pause", "--tenant", "a.b"],
-        ["pause", "--tenant", "a", "--for", "1h", "--until", "2100-01-01T00:00:00Z"],
-        ["resume"],
-        ["resume", "--all", "--tenant", "acme"],
-    ):
-        assert on(*arguments).returncode == 2, arguments
     past = on("pause", "--tenant", "acme", "--until", "2001-01-01T00:00:00Z")
     assert (past.returncode, "is past" in past.stderr) == (1, True)
 

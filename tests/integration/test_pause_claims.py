@@ -15,10 +15,7 @@ from tests.support.events import put
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"]),
-]
+pytestmark = pytest.mark.anyio
 ONE = {"aggregate_type": "bin", "aggregate_id": "1"}
 COUNTED = {"event_type": "stock.counted"}
 GLOBEX = {"tenant_id": "globex"}

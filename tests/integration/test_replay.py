@@ -236,7 +236,14 @@ def test_full_stream_stops_it_in_order_and_it_goes_on_when_there_is_room(
     assert_each_once_in_order(nats_url, done.id, conn)
 
 
-@pytest.mark.parametrize("answer", [REFUSE, LOSE, LOSE_ACK], ids=["refused", "lost", "ack lost"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(REFUSE, id="refused"),
+        pytest.param(LOSE, id="lost", marks=pytest.mark.slow),
+        pytest.param(LOSE_ACK, id="ack lost"),
+    ],
+)
 def test_event_in_the_middle_that_gets_no_ack_is_overtaken_by_none_of_its_aggregate(
     conn: psycopg.Connection, nats_server: EmbeddedNats, answer: Answer
 ) -> None:
