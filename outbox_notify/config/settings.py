@@ -111,7 +111,7 @@ class Settings:
         _SUBJECTS, "events", "First part of every subject, before tenant and event type."
     )
     ce_source: str = _setting(_URI, "outbox-notify", "CloudEvents source of every message.")
-    batch_size: int = _setting(values.integer(1, 10_000), "500", "Events per claim, at most.")
+    batch_size: int = _setting(values.integer(1, 10_000), "1000", "Events per claim, at most.")
     max_in_flight_bytes: int = _setting(
         values.size("64KiB", "1GiB"),
         "16MiB",
