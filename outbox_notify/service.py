@@ -121,10 +121,10 @@ async def run_relay(
         NotPermitted: the role lacks a right.
     """
     routes = Routes()
-    watch = Watch(settings, routes, draining=drain)
+    systemd = Systemd.from_environment()
+    watch = Watch(settings, routes, systemd, draining=drain)
     report = watch.report
     parts = _Parts.made_for(settings, routes, watch, renewed, draining=drain)
-    systemd = Systemd.from_environment()
     async with parts.storage.opened(), anyio.create_task_group() as tasks:
         at_once = anyio.CancelScope()
         # Before anybody hears that it is ready: until then a signal ends the process on the spot.
@@ -135,7 +135,8 @@ async def run_relay(
         if drain:
             tasks.start_soon(_stop_when_drained, parts.relay, parts.publisher, settings.shutdown_timeout)
         report("relay.ready", relay=settings.relay_id, schema=settings.schema, stream=settings.stream)
-        systemd.ready("publishing")
+        # Servers may still be away: no start takes too long for the service manager on their account.
+        systemd.ready("started")
         tasks.start_soon(watch.run)
         with at_once:
             await parts.relay.run()

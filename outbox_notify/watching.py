@@ -12,6 +12,7 @@ import anyio
 from outbox_notify.errors import OutboxError
 from outbox_notify.observability import catalog
 from outbox_notify.observability.health import Health
+from outbox_notify.observability.herald import Herald
 from outbox_notify.observability.logs import cleaner, get_logger
 from outbox_notify.observability.meter import Meter
 from outbox_notify.observability.narrator import Narrator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from outbox_notify.config.settings import Settings
     from outbox_notify.http.views import Views
+    from outbox_notify.observability.systemd import Systemd
     from outbox_notify.postgres.storage import Storage
     from outbox_notify.relay.ports import Report
     from outbox_notify.relay.routes import Routes
@@ -37,22 +39,25 @@ class Watch:
     Args:
         settings: where to show it, and the database to look at.
         routes: which rest.
+        systemd: whom to tell how it is.
         draining: whether the relay ends by itself: then only its log tells of it.
     """
 
-    def __init__(self, settings: Settings, routes: Routes, *, draining: bool) -> None:
+    def __init__(self, settings: Settings, routes: Routes, systemd: Systemd, *, draining: bool) -> None:
         self._settings = settings
         self._routes = routes
         self._clean = cleaner(settings)
         self._tally = Tally()
+        self._health = Health(listens=listens(settings), patience=patience(settings), resting=self._resting)
         takers: list[Report] = [Narrator(get_logger())]
         self.shown = settings.http is not None and not draining
         if self.shown:
-            self._health = Health(
-                listens=listens(settings), patience=patience(settings), resting=self._resting
-            )
-            meter = Meter(self._tally, listens=listens(settings))
-            takers += [meter, self._health]
+            takers.append(Meter(self._tally, listens=listens(settings)))
+        heralded = systemd.listens and not draining
+        if self.shown or heralded:
+            takers.append(self._health)
+        if heralded:
+            takers.append(Herald(systemd, self._troubles))
         if (traced := spans()) is not None:
             takers.append(traced)
         self._timed = len(takers) > 1
@@ -94,10 +99,10 @@ class Watch:
                 raise OutboxError(self._clean(str(error))) from None
             return document
 
-        def troubles() -> list[dict[str, str]]:
-            return [self._clean(trouble._asdict()) for trouble in self._health.troubles()]
+        return Views(self._troubles, Exposition(self._tally, self._refresh).written, status)
 
-        return Views(troubles, Exposition(self._tally, self._refresh).written, status)
+    def _troubles(self) -> list[dict[str, str]]:
+        return [self._clean(trouble._asdict()) for trouble in self._health.troubles()]
 
     def _refresh(self) -> None:
         """Set what is only worth knowing when somebody asks."""

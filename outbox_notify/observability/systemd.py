@@ -36,6 +36,11 @@ class Systemd:
         environ = os.environ if environ is None else environ
         return cls(environ.get("NOTIFY_SOCKET", ""), _watchdog_interval(environ))
 
+    @property
+    def listens(self) -> bool:
+        """Whether there is somebody to tell."""
+        return self.address[:1] in {"/", "@"}
+
     def ready(self, status: str) -> None:
         """Say that the start is over."""
         self._send("READY=1", f"STATUS={one_line(status)}")
@@ -54,7 +59,7 @@ class Systemd:
         self._send("STOPPING=1", f"STATUS={one_line(status)}", f"EXTEND_TIMEOUT_USEC={microseconds}")
 
     def _send(self, *lines: str) -> None:
-        if self.address[:1] not in {"/", "@"}:
+        if not self.listens:
             return
         address = f"\0{self.address[1:]}" if self.address.startswith("@") else self.address
         try:

@@ -82,10 +82,13 @@ def test_stopped_nats_makes_it_unready_and_its_return_ready(
 ) -> None:
     manager = Manager(tmp_path / "notify")
     watched = {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": str(int(WATCHDOG * 1_000_000))}
-    address = http_address(relay_process(**ANY_PORT, **watched))
+    relay = relay_process(**ANY_PORT, **watched)
+    address = http_address(relay)
     wait_until_ready(address)
+    wait_for(lambda: manager.status() == "publishing", 5, "systemd to hear of it")
     nats_server.stop()
     wait_for(lambda: "nats" in reasons(address), 20, "the outage to be told")
+    wait_for(lambda: manager.status().startswith("not ready: nats: "), 5, "systemd to hear of it")
     assert reasons(address)["nats"]
     assert ask(address, "/livez").status == 200
     assert metrics_of(address)['component_up{component="nats"}'] == 0
@@ -94,6 +97,11 @@ def test_stopped_nats_makes_it_unready_and_its_return_ready(
     assert metrics_of(address)['reconnects_total{component="nats"}'] == 1
     fed = [*manager.pings(), time.monotonic()]
     assert max(later - earlier for earlier, later in pairwise(fed)) < WATCHDOG
+    wait_for(lambda: manager.status() == "publishing", 5, "systemd to hear of it")
+    assert relay.stop() == 0
+    # OUTBOX_SHUTDOWN_TIMEOUT and a margin, so that the service manager waits even when told to be quicker.
+    stopping = "STOPPING=1\nSTATUS=settling what is in hand\nEXTEND_TIMEOUT_USEC=35000000"
+    wait_for(lambda: stopping in manager.told(), 5, "systemd to hear of the stop")
     manager.close()
 
 

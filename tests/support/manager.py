@@ -30,6 +30,17 @@ class Manager:
         """Return when the watchdog was fed."""
         return [when for when, text in self.heard if "WATCHDOG=1" in text]
 
+    def told(self) -> list[str]:
+        """Return all that it was told, in order."""
+        return [text for _, text in self.heard]
+
+    def status(self) -> str:
+        """Return the line that `systemctl status` would show."""
+        lines = [line for text in self.told() for line in text.splitlines()]
+        return next(
+            (line.removeprefix("STATUS=") for line in reversed(lines) if line.startswith("STATUS=")), ""
+        )
+
     def close(self) -> None:
         """Hear no more."""
         self._socket.shutdown(socket.SHUT_RDWR)
