@@ -42,16 +42,20 @@ class Questions:
         self._answers: dict[str, asyncio.Future[Msg]] = {}
         self._asked: dict[str, asyncio.Future[Msg]] = {}
         self._numbers = itertools.count(1)
+        self._deaf: NotPermitted | None = None
 
     async def on_error(self, error: Exception) -> None:
         """Take in what the server complains about; nats-py tells subjects in lower case."""
         if not (refused := _REFUSED.search(str(error))):
             return
         kind, subject = refused[1].lower(), refused[2].lower()
-        concerned = list(self._answers.values()) if kind == "subscription" else [self._asked.get(subject)]
+        objection = NotPermitted(f"NATS does not permit this {kind}: {subject}")
+        concerned = [self._asked.get(subject)]
+        if kind == "subscription":
+            self._deaf, concerned = objection, list(self._answers.values())
         for future in concerned:
             if future is not None and not future.done():
-                future.set_exception(NotPermitted(f"NATS does not permit this {kind}: {subject}"))
+                future.set_exception(objection)
 
     async def on_closed(self) -> None:
         """Give up what is asked: the connection has ended."""
@@ -72,6 +76,8 @@ class Questions:
             NotPermitted: the user may not ask, or may not hear.
             NatsUnreachable: no answer in time.
         """
+        if self._deaf is not None:
+            raise self._deaf
         reply, asked = f"{self._inbox}.{next(self._numbers)}", subject.lower()
         future: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
         self._answers[reply] = self._asked[asked] = future

@@ -5,4 +5,6 @@ SELECT
     set_config('lock_timeout', '5s', true),
     set_config('enable_seqscan', 'off', true),
     set_config('enable_bitmapscan', 'off', true),
+    set_config('enable_indexscan', 'on', true),
+    set_config('enable_indexonlyscan', 'on', true),
     set_config('jit', 'off', true)

@@ -60,9 +60,9 @@ def seen(nats: Messaging) -> Verdict | None:
     if not hidden:
         return None
     return warn(
-        f"not looked at: {'; '.join(f'{name}: {why}' for name, why in hidden.items())}",
-        "let this user, or another for doctor, publish to "
-        + ", ".join(f"$JS.API.STREAM.INFO.{name}" for name in hidden),
+        f"not looked at: {'; '.join(f'{name}: {why}' for name, why in hidden.items())}; a relay that may not look"
+        " does not learn that a stream takes batches, and waits for an ack of each event",
+        "let this user publish to " + ", ".join(f"$JS.API.STREAM.INFO.{name}" for name in hidden),
     )
 
 

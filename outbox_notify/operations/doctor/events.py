@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from outbox_notify.operations.doctor.findings import Subject, Verdict, ok
 from outbox_notify.operations.doctor.looking import looking
 from outbox_notify.subjects import subject_of
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 # Headers that the relay adds to those of the row, and the lines around them.
 _OUR_HEADERS = 600
+
+EVENTS: Subject[Events] = Subject("events", "outbox-notify status")
 
 
 @dataclass(frozen=True)
@@ -72,3 +75,9 @@ def look(conn: psycopg.Connection, settings: Settings) -> Events:
         routes = outbox.rows("doctor_subjects", Route)
         largest = outbox.rows("doctor_largest", Largest)
     return Events(routes, next(iter(largest), None))
+
+
+@EVENTS.check
+def seen(events: Events) -> Verdict:
+    """Tell of how many routes events were seen: streams are looked at for these."""
+    return ok(f"of {len(events.tenants)} tenants, {len(events.routes)} routes")

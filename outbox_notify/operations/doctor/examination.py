@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from outbox_notify.errors import OutboxError
 from outbox_notify.operations.doctor import events, nats, postgres, rights, schema, table, wake
 from outbox_notify.operations.doctor.coverage import COVERAGE
+from outbox_notify.operations.doctor.events import EVENTS, Events
 from outbox_notify.operations.doctor.findings import Finding, Level
 from outbox_notify.operations.doctor.nats import NATS
 from outbox_notify.operations.doctor.postgres import POSTGRES
@@ -27,14 +28,14 @@ if TYPE_CHECKING:
 
     from outbox_notify.config.settings import Settings
 
-SUBJECTS = (SETTINGS, POSTGRES, SCHEMA, RIGHTS, TABLE, WAKE, NATS, COVERAGE, STREAM)
+SUBJECTS = (SETTINGS, POSTGRES, SCHEMA, RIGHTS, TABLE, WAKE, EVENTS, NATS, COVERAGE, STREAM)
 _PAUSE = 1.0
 
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at settings, PostgreSQL and NATS; what cannot be reached is a finding, and the rest is looked at."""
     patient = _Patient(settings)
-    return [*SETTINGS.judged(settings), *patient.database(), *patient.messaging()]
+    return [*SETTINGS.judged(settings), *patient.database(), *messaging(settings, patient.events)]
 
 
 def examine_until_well(
@@ -65,7 +66,7 @@ def worst(findings: list[Finding]) -> Level:
 class _Patient:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._events = events.Events()
+        self.events = Events()
 
     def database(self) -> Iterator[Finding]:
         try:
@@ -88,16 +89,22 @@ class _Patient:
             yield from RIGHTS.examined(partial(rights.look, conn, self._settings))
             yield from TABLE.examined(partial(table.look, conn, self._settings))
             yield from WAKE.examined(partial(wake.look, conn, self._settings))
-            self._events = events.look(conn, self._settings)
+            yield from EVENTS.examined(partial(self._look_at_events, conn))
 
-    def messaging(self) -> Iterator[Finding]:
-        try:
-            messaging = nats.look(self._settings, self._events)
-        except OutboxError as error:
-            yield Finding(NATS.name, Level.FAIL, str(error), NATS.mend)
-            return
-        yield from NATS.judged(messaging)
-        yield from COVERAGE.judged(messaging)
-        for stream in messaging.found.streams:
-            if stream.name in messaging.found.covering:
-                yield from STREAM.judged(Kept(stream, messaging.found, self._settings, self._events))
+    def _look_at_events(self, conn: psycopg.Connection) -> Events:
+        self.events = events.look(conn, self._settings)
+        return self.events
+
+
+def messaging(settings: Settings, events: Events) -> Iterator[Finding]:
+    """Yield what is found about NATS and the streams, which are to take these events."""
+    try:
+        seen = nats.look(settings, events)
+    except OutboxError as error:
+        yield Finding(NATS.name, Level.FAIL, str(error), NATS.mend)
+        return
+    yield from NATS.judged(seen)
+    yield from COVERAGE.judged(seen)
+    for stream in seen.found.streams:
+        if stream.name in seen.found.covering:
+            yield from STREAM.judged(Kept(stream, seen.found, settings, events))

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from outbox_notify.config.settings import Settings
 
 _OLDEST = 14
-_CONNECTIONS_OF_RELAY = 6
+# Under load, with HTTP and both for the wake.
+_CONNECTIONS_OF_RELAY = 7
 _CLOCK_TOLERANCE = 1.0
 
 POSTGRES: Subject[Place] = Subject("postgres", "outbox-notify config show; then correct OUTBOX_DATABASE_URL")

@@ -113,7 +113,7 @@ def per_subject(kept: Kept) -> Verdict:
         return warn(
             f"{stream.name} keeps the last {stream.max_per_subject:,} messages of each subject, and a subject is all"
             " events of one type of one tenant",
-            kept.edit("--max-msgs-per-subject -1"),
+            kept.edit("--max-msgs-per-subject=-1"),
         )
     return ok("all messages of a subject")
 
@@ -179,11 +179,24 @@ def replicas(kept: Kept) -> Verdict:
 
 @STREAM.check
 def batches(kept: Kept) -> Verdict | None:
-    """Tell whether the stream takes batches."""
+    """Look whether a relay may publish many events with one ack."""
+    name = kept.stream.name
     if kept.nats.server.major_minor < _BATCHES:
         return None
-    allowed = "are" if kept.stream.says("allow_batched") else "are not"
-    return ok(f"batches {allowed} allowed; every event has an ack of its own in any case")
+    if len(kept.nats.covering) > 1:
+        return warn(
+            f"{len(kept.nats.covering)} streams take our subjects: a relay waits for an ack of each event,"
+            " which is slower",
+            f"one stream over {kept.settings.subject_prefix}.>",
+        )
+    if not kept.stream.says("allow_batched"):
+        # Not every version of the NATS CLI has an option for it.
+        return warn(
+            f"{name} takes no batches: a relay waits for an ack of each event, which is slower",
+            f"nats request '$JS.API.STREAM.UPDATE.{name}' \"$(nats request --raw '$JS.API.STREAM.INFO.{name}' ''"
+            " | jq -c '.config + {allow_batched: true}')\"; then restart relays",
+        )
+    return ok(f"{name} takes batches: many events share one ack")
 
 
 @STREAM.check
