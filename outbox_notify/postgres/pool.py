@@ -63,14 +63,19 @@ class Pool:
         finally:
             await self._connections.close()
 
-    async def transaction(self, *steps: Step) -> list[list[Any]]:
+    async def transaction(self, *steps: Step, on_try: Callable[[], object] = lambda: None) -> list[list[Any]]:
         """Run statements of `sql/` as one transaction in one message; return the rows of each.
+
+        Args:
+            steps: file name and parameters of each statement.
+            on_try: called before each time that the message is sent.
 
         Raises:
             OutboxError: PostgreSQL cannot be reached, or refuses; nothing was written.
         """
 
         async def statements(conn: Link) -> list[list[Any]]:
+            on_try()
             return await run_whole(conn, self._schema, list(steps), prepare=self._prepares)
 
         rows: list[list[Any]] = await self.run(statements)

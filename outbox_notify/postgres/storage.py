@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -14,6 +14,7 @@ from outbox_notify.postgres.pool import Pool
 from outbox_notify.postgres.queries import query
 from outbox_notify.relay.claims import Claim, ClaimedEvent, Wanted
 from outbox_notify.relay.late_commits import Transactions
+from outbox_notify.relay.leases import lease_clock
 from outbox_notify.relay.outcomes import Failed, Published, Released, Rested, Retry
 from outbox_notify.relay.position import Passed, Scan
 
@@ -88,12 +89,18 @@ class Storage:
         asked = {name: getattr(wanted, name) for name in Wanted.__slots__}
         parameters = {**self._limits, **asked, "passed": Jsonb(wanted.passed)}
 
+        asked_at: list[float] = []
         [begun], [row], light = await self._pool.transaction(
-            ("claim_begin", {}), ("claim", parameters), ("read_bodies", {"token": None})
+            ("claim_begin", {}),
+            ("claim", parameters),
+            ("read_bodies", {"token": None}),
+            on_try=lambda: asked_at.append(lease_clock()),
         )
         if light:
             self._read_already[row.token] = [ClaimedEvent(*event) for event in light]
-        return _claim(row, begun.server)
+        # Told by a clock that may be set meanwhile; but the wait was no longer than the whole question.
+        leased_at = min(asked_at[-1] + max(row.waited, 0.0), lease_clock())
+        return replace(_claim(row, begun.server), leased_at=leased_at)
 
     async def read(self, token: UUID) -> list[ClaimedEvent]:
         """Return the events under a lease, in write order.

@@ -54,6 +54,7 @@ class Claim:
         suspect: whether its one event has crashed relays before.
         scan: what was seen on the way.
         foreign: leases of other relays.
+        leased_at: when the lease began at the earliest, on `lease_clock`.
         next_due_in: seconds until the next waiting event comes due; None when none waits.
         pause_ends_in: seconds until the first pause is over by itself; None when none will be.
         server: which PostgreSQL answered, and since which start of it.
@@ -67,6 +68,7 @@ class Claim:
     next_due_in: float | None
     server: str = ""
     pause_ends_in: float | None = None
+    leased_at: float = 0.0
 
 
 @dataclass(slots=True, eq=False)

@@ -8,7 +8,6 @@ import anyio
 
 from outbox_notify.errors import NotPermitted, OutboxError, SchemaError
 from outbox_notify.relay.batches import Batch
-from outbox_notify.relay.leases import lease_clock
 from outbox_notify.relay.outcomes import Failed, Published, Released
 from outbox_notify.relay.retry import Backoff
 
@@ -98,7 +97,6 @@ class Relay:
         if not await self._wait(self._delivery.wait_writable):
             self._slots.release()
             return
-        began = lease_clock()
         held = self._delivery.claiming()
         try:
             claim = await self._claimer.claim(held)
@@ -110,7 +108,7 @@ class Relay:
             self._slots.release()
             await self._wake.looked(0)
         else:
-            batch = Batch(claim.token, claim.claimed, began + self._lease, claim.suspect)
+            batch = Batch(claim.token, claim.claimed, claim.leased_at + self._lease, claim.suspect)
             self._delivery.line_up(batch)
             await self._send_off(batch, batches)
         if claim.scan.exhausted:

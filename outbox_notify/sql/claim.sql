@@ -31,7 +31,9 @@ WITH place AS MATERIALIZED (
     SELECT
         least(%(start)s::bigint, min(writer.first)) AS start,
         -- Behind the commit of everything that this statement sees, and before all that it writes.
-        pg_current_wal_insert_lsn() AS seen_to
+        pg_current_wal_insert_lsn() AS seen_to,
+        -- How long the turn was waited for: the lease begins no earlier than so long after the transaction.
+        extract(epoch FROM clock_timestamp() - transaction_timestamp())::float8 AS waited
     FROM unnest(%(running)s::bigint[], %(running_from)s::bigint[]) AS writer (transaction, first)
     WHERE pg_visible_in_snapshot(writer.transaction::text::xid8, pg_current_snapshot())
 ),
@@ -253,6 +255,7 @@ passed AS MATERIALIZED (
 SELECT
     (SELECT value FROM token) AS token,
     (SELECT count(*) FROM claimed) AS claimed,
+    (SELECT waited FROM place) AS waited,
     set_config(
         'synchronous_commit',
         CASE WHEN pg_current_wal_flush_lsn() >= (SELECT seen_to FROM place) THEN 'off' ELSE 'local' END,

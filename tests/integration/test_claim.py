@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from outbox_notify.postgres.queries import query
+from outbox_notify.relay.leases import lease_clock
 from outbox_notify.relay.outcomes import Failed, Published, Released, Retry
 from tests.support.claiming import LEASE, Desk, claiming
 from tests.support.events import put
@@ -357,6 +358,34 @@ async def test_claims_take_turns(desk: Desk, database: str) -> None:
             holder.commit()
     assert found == []
     assert desk.row(second)["status"] == "pending"
+
+
+async def test_lease_begins_when_the_turn_has_come_and_not_when_it_was_asked_for(
+    desk: Desk, database: str
+) -> None:
+    put(desk.conn)
+    asked_at = lease_clock()
+    leased_at: list[float] = []
+    with psycopg.connect(database) as holder:
+        holder.execute(query("claim_begin", "public"))
+        async with anyio.create_task_group() as tasks:
+
+            async def claim() -> None:
+                leased_at.append((await desk.claim()).leased_at)
+
+            tasks.start_soon(claim)
+            await _waits_for_its_turn(desk.conn)
+            await anyio.sleep(0.5)
+            released_at = lease_clock()
+            holder.commit()
+    (began,) = leased_at
+    assert asked_at + 0.5 <= released_at - 0.05 <= began <= lease_clock()
+    row = desk.conn.execute(
+        "SELECT extract(epoch FROM lease_until - clock_timestamp())::float8 FROM event_outbox"
+    )
+    (left,) = row.fetchone() or (0.0,)
+    # Never later than the table has it: until then the events are this relay's.
+    assert began + LEASE <= lease_clock() + left + 0.001
 
 
 async def _waits_for_its_turn(conn: psycopg.Connection) -> None:

@@ -125,7 +125,7 @@ class FakeOutbox:
         events = self.batches.popleft()
         token = self.lease(*events)
         seen = scan(max(row.id for row in events), free=len(events), exhausted=not self.batches)
-        return Claim(token, len(events), self.suspect, seen, [], None, self.server)
+        return Claim(token, len(events), self.suspect, seen, [], None, self.server, leased_at=lease_clock())
 
     async def read(self, token: UUID) -> list[ClaimedEvent]:
         """Return what was claimed."""
