@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import signal
@@ -124,16 +125,23 @@ class EmbeddedPostgres(EmbeddedServer):
         ]  # fmt: skip
         extra = self._account.popen_arguments() if self._account else {}
         with self.log_path.open("ab") as output:
-            done = subprocess.run(  # noqa: S603  # the command is ours
+            initdb = subprocess.Popen(  # noqa: S603  # the command is ours
                 command,
                 cwd=self.folder,
                 env=clean_environment(),
                 stdout=output,
                 stderr=output,
-                check=False,
+                start_new_session=True,
                 **extra,
             )
-        if done.returncode != 0:
+            try:
+                failed = initdb.wait() != 0
+            except BaseException:
+                # It has children of its own, and they would go on writing into a folder that is being removed.
+                os.killpg(initdb.pid, signal.SIGKILL)
+                initdb.wait()
+                raise
+        if failed:
             raise EmbeddedServerError(f"initdb failed: {log_tail(self.log_path)}")
 
     def _program(self, name: str) -> str:

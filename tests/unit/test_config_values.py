@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from outbox_notify.config import values
@@ -169,7 +169,9 @@ def test_urls_are_shown_without_their_secrets(url: str, shown: str) -> None:
 
 @given(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=8))
 def test_no_password_survives_masking(password: str) -> None:
-    assert password not in values.mask_urls(f"postgresql://user:{password}@host/db")
+    shown = "postgresql://user:***@host/db"
+    assume(password not in shown)
+    assert values.mask_urls(f"postgresql://user:{password}@host/db") == shown
 
 
 @pytest.mark.parametrize(
