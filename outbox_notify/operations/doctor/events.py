@@ -80,4 +80,4 @@ def look(conn: psycopg.Connection, settings: Settings) -> Events:
 @EVENTS.check
 def seen(events: Events) -> Verdict:
     """Tell of how many routes events were seen: streams are looked at for these."""
-    return ok(f"of {len(events.tenants)} tenants, {len(events.routes)} routes")
+    return ok(f"routes: {len(events.routes)}, tenants: {len(events.tenants)}")

@@ -27,7 +27,8 @@ class Look(NamedTuple):
     def rows(self, name: str, kind: type[Row]) -> list[Row]:
         """Return the rows of a statement, each as an object of a kind with the names of its columns."""
         with self.conn.cursor(row_factory=class_row(kind)) as cursor:
-            return cursor.execute(query(name, self.schema)).fetchall()
+            # Without parameters psycopg would leave %% as it is.
+            return cursor.execute(query(name, self.schema), {}).fetchall()
 
 
 @contextmanager

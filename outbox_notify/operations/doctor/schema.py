@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from outbox_notify.config.settings import Settings
 
 _SHOWN = 3
+# What servers tell of themselves when they take no writes.
+_READ_ONLY = ("in_hot_standby", "default_transaction_read_only")
 
 SCHEMA: Subject[Outbox] = Subject("schema", "outbox-notify migrate status")
 
@@ -30,7 +32,7 @@ class Outbox:
     Args:
         version: newest applied migration; None when there is no outbox.
         pending: names of migrations that were not applied.
-        verdict: how it compares; None when the role may not build what it is compared with.
+        verdict: how it compares; None when what it is compared with cannot be built here.
     """
 
     schema: str
@@ -58,6 +60,8 @@ def look(conn: psycopg.Connection, settings: Settings) -> Outbox:
 
 
 def _compared(conn: psycopg.Connection, schema: str) -> drift.Verdict | None:
+    if "on" in map(conn.info.parameter_status, _READ_ONLY):
+        return None
     try:
         return drift.verify(conn, schema)
     except NotPermitted:
@@ -80,7 +84,9 @@ def differences(outbox: Outbox) -> Verdict | None:
     if not outbox.exists:
         return None
     if outbox.verdict is None:
-        return ok("not compared: as a role that may create a schema, run outbox-notify migrate verify")
+        return ok(
+            "not compared: as a role that may create a schema, run outbox-notify migrate verify on the primary"
+        )
     if found := outbox.verdict.differences:
         return fail(
             _listed(found), "outbox-notify migrate verify shows all; outbox-notify migrate sql how it was"
