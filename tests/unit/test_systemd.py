@@ -101,6 +101,13 @@ def test_the_unit_does_not_restart_what_a_restart_cannot_mend(unit: configparser
     assert set(map(int, unit["RestartPreventExitStatus"].split())) == hopeless
 
 
+def test_the_unit_leaves_what_the_metrics_of_the_process_are_read_from(
+    unit: configparser.SectionProxy,
+) -> None:
+    # prometheus_client shows none of them without /proc/stat.
+    assert unit.get("ProcSubset", "all") == "all"
+
+
 def test_the_unit_hands_over_credentials_under_the_names_of_settings() -> None:
     lines = [line.lstrip("#") for line in UNIT.read_text(encoding="utf-8").splitlines()]
     names = [line.split("=")[1].split(":")[0] for line in lines if line.startswith("LoadCredential=")]
