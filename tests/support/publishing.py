@@ -85,8 +85,7 @@ class Desk:
             await self.publisher.wait_ready()
         # What the stream is like comes a moment later, and must not be taken for a sign of life after that.
         with anyio.move_on_after(1):
-            while not self.publisher._last_answer:
-                await anyio.sleep(0.005)
+            await self.until(lambda: self.publisher._last_answer > 0, "what the stream is like")
 
     async def publish(self, *tickets: Ticket) -> list[Outcome]:
         """Send events and return what became of each, once all is known."""
