@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tests.mutants import batch_bugs, nats_bugs, relay_bugs, repair_bugs, table_bugs, wake_bugs, watch_bugs
+from tests.mutants import (
+    batch_bugs,
+    doctor_bugs,
+    nats_bugs,
+    relay_bugs,
+    repair_bugs,
+    table_bugs,
+    wake_bugs,
+    watch_bugs,
+)
 
 BUGS = (
     *table_bugs.BUGS,
@@ -12,4 +21,5 @@ BUGS = (
     *wake_bugs.BUGS,
     *repair_bugs.BUGS,
     *watch_bugs.BUGS,
+    *doctor_bugs.BUGS,
 )
