@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import secrets
 from dataclasses import dataclass, field
@@ -83,8 +84,9 @@ async def inspect(settings: Settings, probes: Sequence[str]) -> NatsFacts:
             await questions.begin(client)
             facts = NatsFacts(_server(client))
             await _look_at_streams(questions, facts, settings)
-            for subject in probes:
-                facts.publish[subject] = await _objection(questions, subject)
+            # At once: each of them may be one that nobody answers.
+            objections = await asyncio.gather(*(_objection(questions, subject) for subject in probes))
+            facts.publish = dict(zip(probes, objections, strict=True))
             return facts
     finally:
         await close_nats(client)

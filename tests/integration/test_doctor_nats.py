@@ -9,6 +9,8 @@ import pytest
 
 from outbox_notify.config.settings import Settings
 from outbox_notify.embedded import EmbeddedNats
+from outbox_notify.embedded.binaries import nats_server_program
+from outbox_notify.embedded.process import ServerProcess
 from outbox_notify.operations.doctor import nats
 from outbox_notify.operations.doctor.events import Events, Largest, Route
 from outbox_notify.operations.doctor.examination import messaging
@@ -57,6 +59,20 @@ def guarded() -> Iterator[EmbeddedNats]:
     with EmbeddedNats(ACCOUNTS) as server:
         create_stream(as_user(server, "all"), "events.>", **GOOD)
         yield server
+
+
+class WithoutJetStream(EmbeddedNats):
+    """A nats-server that has none."""
+
+    def _launch(self) -> ServerProcess:
+        command = [
+            str(nats_server_program()), "--addr", "127.0.0.1", "--port", "-1", "--http_port", "-1",
+            "--ports_file_dir", str(self.folder),
+        ]  # fmt: skip
+        return ServerProcess(command, log=self.log_path, cwd=self.folder)
+
+    def _ready(self) -> bool:
+        return self._learn_ports()
 
 
 def as_user(server: EmbeddedNats, user: str, password: str = CANARY) -> str:
@@ -163,7 +179,8 @@ def test_several_streams_are_each_looked_at_and_cost_the_batches(server: Embedde
 @pytest.mark.slow  # for the ack that is waited for
 def test_stream_without_acks_is_named(server: EmbeddedNats) -> None:
     create_stream(server.url, "silent.>", name="silent", no_ack=True, **GOOD)
-    said = look(server.url, "silent", stream="silent")
+    many = Events([Route(f"tenant-{n}", "stock.moved") for n in range(10)])
+    said = look(server.url, "silent", many, stream="silent")
     assert said["stream.takes_events"].holds("fail", "sends no acks", "--ack")
     assert said["nats.publish"].holds("fail", "no answer within 5 s")
 
@@ -196,6 +213,13 @@ def test_right_to_publish_is_tried_for_each_tenant(guarded: EmbeddedNats) -> Non
     assert said["nats.publish"].holds("fail", "events.globex.outbox-notify.doctor"), said["nats.publish"]
     assert "events.acme." not in said["nats.publish"].text
     assert troubles(look(as_user(guarded, "all"), events=events)) == ONE_REPLICA
+
+
+def test_server_without_jetstream_is_named() -> None:
+    with WithoutJetStream() as plain:
+        said = look(plain.url)
+    assert said["nats.jetstream"].holds("fail", "nobody answers (503)", "start nats-server with -js")
+    assert said["nats.version"].level == "ok"
 
 
 def test_event_that_is_larger_than_the_server_takes_is_named(guarded: EmbeddedNats) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from outbox_notify.jetstream.inspection import NatsFacts
     from outbox_notify.operations.doctor.events import Events
 
+_NAME = "outbox-notify-doctor"
 # Named so that whoever hears the probe knows where it comes from.
 _PROBE = "outbox-notify.doctor"
 _PROBED_TENANTS = 20
@@ -45,7 +46,8 @@ def look(settings: Settings, events: Events) -> Messaging:
     Raises:
         OutboxError: it does not answer, or refuses the connection.
     """
-    found = anyio.run(partial(inspect, settings, _probes(settings.subject_prefix, events)))
+    probes = _probes(settings.subject_prefix, events)
+    found = anyio.run(partial(inspect, replace(settings, relay_id=_NAME), probes))
     return Messaging(found, settings, events)
 
 
