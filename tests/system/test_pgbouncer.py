@@ -16,6 +16,7 @@ import pytest
 from outbox_notify.embedded.account import unprivileged_account
 from outbox_notify.embedded.server import free_port
 from tests.support.checker import check
+from tests.support.doctor import examined, troubles
 from tests.support.outbox import outbox_table
 from tests.support.processes import wait_for
 from tests.support.stream import read_stream, wait_for_stored
@@ -101,6 +102,17 @@ def test_t05_claims_leave_no_setting_behind_in_the_pool(
             changed = conn.execute("SELECT name FROM pg_settings WHERE source = 'session'").fetchall()
             known = {("application_name",), ("client_encoding",), ("DateStyle",), ("TimeZone",)}
             assert set(changed) <= known | {("standard_conforming_strings",)}
+
+
+def test_doctor_tells_who_listens_through_the_pooler(database: str, pooled_database: str) -> None:
+    said = examined(pooled_database)
+    assert said["wake"].holds("fail", "is a pooler in between?", "OUTBOX_LISTEN_DATABASE_URL"), said
+    said = examined(pooled_database, listen_database_url=database)
+    assert said["wake.pooler"].text == "a pooler in transaction mode; the wake goes around it"
+    assert {said[check].level for check in said if check.startswith("wake.")} == {"ok"}
+    said = examined(pooled_database, wake="poll")
+    assert said["wake.pooler"].text == "a pooler in transaction mode; no relay listens"
+    assert "wake.listen" not in troubles(said)
 
 
 @contextmanager

@@ -139,7 +139,8 @@ def pooler(wake: Wake) -> Verdict:
     if wake.listen_pooled and wake.mode != "poll":
         return fail("a pooler in transaction mode: LISTEN and session locks do not pass it", _DIRECT)
     if wake.pooled:
-        return ok("a pooler in transaction mode; the wake goes around it")
+        around = "no relay listens" if wake.mode == "poll" else "the wake goes around it"
+        return ok(f"a pooler in transaction mode; {around}")
     return ok("none in transaction mode")
 
 
