@@ -353,6 +353,7 @@ def test_events_are_sought_by_index_whatever_the_database_is_set_to(
                 assert "cost=10000000000" not in plan, plan
 
 
+@pytest.mark.slow
 def test_standby_is_named() -> None:
     with PostgresPair(synchronous=False) as pair:
         said = examined(pair.standby.url)
