@@ -54,7 +54,7 @@ def _run(loaded: Loaded, load_again: Callable[[], Settings], *, drain: bool, emb
     from outbox_notify.service import run_relay
 
     setup_logging(loaded.settings)
-    # Events and what is made of them hold no cycles and live for a batch: looking through them all is for nothing.
+    # What is made of events lives for a batch, and its cycles are undone: looking through all of it is for nothing.
     gc.set_threshold(20_000, 20, 20)
     for warning in loaded.warnings:
         get_logger().warning("config.warning", text=warning)

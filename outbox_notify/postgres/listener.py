@@ -76,6 +76,9 @@ class Listener:
         if self.listening and not self._wakeup.heavy:
             self._lock.want()
         with anyio.move_on_after(self._wakeup.rest(wanted, self._lock.arm, listening=self.listening)):
+            if self._wakeup.heavy:
+                # The next look is near: what is settled meanwhile need not bring it on, so claims stay few and large.
+                await anyio.sleep_forever()
             await self._stirred.wait()
             if self._lock.arm is Arm.SPARE:
                 # Who holds the lock looks at once, and mostly leaves nothing; a frozen one leaves everything.

@@ -107,7 +107,10 @@ class Delivery:
         except BaseException:
             await self.give_back(batch)
             raise
-        return batch.outcomes
+        outcomes = batch.outcomes
+        # Tickets and their batch know each other: their bodies would stay in memory until somebody looks for cycles.
+        batch.tickets = []
+        return outcomes
 
     async def give_back(self, batch: Batch) -> None:
         """Settle what is known of a batch and release the rest, since the relay stops at once."""
