@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -100,7 +100,7 @@ class Storage:
             self._read_already[row.token] = [ClaimedEvent(*event) for event in light]
         # Told by a clock that may be set meanwhile; but the wait was no longer than the whole question.
         leased_at = min(asked_at[-1] + max(row.waited, 0.0), lease_clock())
-        return replace(_claim(row, begun.server), leased_at=leased_at)
+        return _claim(row, begun.server, leased_at)
 
     async def read(self, token: UUID) -> list[ClaimedEvent]:
         """Return the events under a lease, in write order.
@@ -220,7 +220,7 @@ def _columns(rows: Sequence[tuple[Any, ...]], *names: str) -> dict[str, list[Any
     return {name: [row[place] for row in rows] for place, name in enumerate(names)}
 
 
-def _claim(row: Any, server: str) -> Claim:
+def _claim(row: Any, server: str, leased_at: float) -> Claim:
     passed = [
         Passed(tenant, key, first, rests)
         for tenant, key, first, rests in zip(
@@ -244,4 +244,5 @@ def _claim(row: Any, server: str) -> Claim:
         row.next_due_in,
         server,
         row.pause_ends_in,
+        leased_at=leased_at,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Claim:
     next_due_in: float | None
     server: str = ""
     pause_ends_in: float | None = None
-    leased_at: float = 0.0
+    leased_at: float = field(kw_only=True)
 
 
 @dataclass(slots=True, eq=False)

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.command import CommandProcess, environment
 from tests.support.processes import assert_gone, descendants_of
 
@@ -15,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "benchmarks", "--quick", "--runs", "1"]
 
 
+@pytest.mark.slow
 def test_a_quick_run_measures_the_relay_and_the_bare_loop(tmp_path: Path) -> None:
     folder, file = tmp_path / "servers", tmp_path / "out.json"
     folder.mkdir(mode=0o755)

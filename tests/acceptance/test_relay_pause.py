@@ -102,6 +102,7 @@ def test_paused_type_holds_back_what_comes_after_it_in_its_aggregates_only(
     assert order.index(8) < order.index(1002)
 
 
+@pytest.mark.slow
 def test_pause_ends_by_itself_at_its_time(
     on: Callable[..., CompletedProcess[str]],
     conn: psycopg.Connection,

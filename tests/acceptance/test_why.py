@@ -111,6 +111,7 @@ def test_every_event_in_the_hands_of_a_relay_is_explained(
         assert said.startswith("its lease of relay relay-1 expired ")
 
 
+@pytest.mark.slow
 def test_relay_without_wake_and_relay_without_nats_are_told_apart(
     conn: psycopg.Connection, database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
 ) -> None:
@@ -173,6 +174,7 @@ def test_idle_relays_are_seen_and_who_is_armed(
     wait_for(lambda: relay_states(conn) == {"relay-2": "armed"}, 10, "the other one to take over")
 
 
+@pytest.mark.slow
 def test_nats_that_cannot_be_reached_is_one_line(
     conn: psycopg.Connection, database: str, nats_server: EmbeddedNats
 ) -> None:

@@ -121,6 +121,7 @@ class FakeOutbox:
                 next_due_in=self.next_due_in,
                 server=self.server,
                 pause_ends_in=self.pause_ends_in,
+                leased_at=lease_clock(),
             )
         events = self.batches.popleft()
         token = self.lease(*events)

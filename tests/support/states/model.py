@@ -10,6 +10,7 @@ from uuid import UUID
 from outbox_notify.postgres.storage import Pruned, Reclaimed
 from outbox_notify.relay.claims import Claim, ClaimedEvent
 from outbox_notify.relay.late_commits import Transactions
+from outbox_notify.relay.leases import lease_clock
 from outbox_notify.relay.outcomes import Failed, Outcome, Published, Released, Rested, Retry
 from outbox_notify.relay.position import Scan
 from tests.support.fakes import event
@@ -131,6 +132,7 @@ class ModelTable:
             scan,
             choice.foreign,
             self._next_due(),
+            leased_at=lease_clock(),
         )
 
     async def read(self, relay: str, token: UUID) -> list[ClaimedEvent]:
