@@ -6,6 +6,8 @@ import signal
 import time
 from typing import TYPE_CHECKING, TypeAlias
 
+import pytest
+
 from tests.support.checker import check
 from tests.support.figures import reclaims
 from tests.support.front import LOSE, STORE, Answer, standing_before
@@ -77,6 +79,7 @@ def test_t15_a_relay_that_was_overtaken_changes_nothing(
     assert reclaims(other) >= 1
 
 
+@pytest.mark.slow
 def test_four_relays_that_come_and_go_keep_every_promise(
     database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
 ) -> None:

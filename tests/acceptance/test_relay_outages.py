@@ -124,6 +124,7 @@ def test_t44_a_postgresql_that_goes_and_comes_costs_only_time(
     print(f"{len(writers.ledger.unknown)} commits were never answered")  # noqa: T201
 
 
+@pytest.mark.slow
 def test_t35_connections_that_are_cut_all_the_time_cost_nothing(
     database: str,
     postgres_server: EmbeddedPostgres,

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 RelayProcess: TypeAlias = "Callable[..., CommandProcess]"
 
 
-@pytest.mark.parametrize(("number", "turns"), [(signal.SIGTERM, 5), (signal.SIGINT, 2)])
+@pytest.mark.parametrize(
+    ("number", "turns"), [pytest.param(signal.SIGTERM, 5, marks=pytest.mark.slow), (signal.SIGINT, 2)]
+)
 def test_t50_relays_that_are_replaced_under_load_lose_and_double_nothing(
     database: str, nats_server: EmbeddedNats, relay_process: RelayProcess, number: signal.Signals, turns: int
 ) -> None:

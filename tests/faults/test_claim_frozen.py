@@ -65,6 +65,7 @@ def test_t66_a_relay_frozen_with_rows_on_the_wire_stops_no_other(
     assert max(ages.all()) < LONGEST_STALL
 
 
+@pytest.mark.slow
 def test_t66_a_relay_frozen_at_any_moment_leaves_no_transaction_open(
     proxied_database: str,
     database: str,

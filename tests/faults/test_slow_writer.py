@@ -69,6 +69,7 @@ def busy(*writers: Busy) -> Iterator[None]:
             thread.join()
 
 
+@pytest.mark.slow
 def test_t67_an_event_whose_commit_takes_seconds_keeps_its_order_and_is_not_left_to_the_sweep(
     database: str,
     conn: psycopg.Connection,

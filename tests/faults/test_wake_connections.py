@@ -177,6 +177,7 @@ def test_t04_a_frozen_listen_backend_is_noticed(
     assert max(ages.of(stuck)) < noticed + 0.5
 
 
+@pytest.mark.slow
 def test_t04_a_frozen_lock_backend_is_noticed(
     conn: psycopg.Connection,
     wake: WakeView,

@@ -48,6 +48,7 @@ class Pair:
         return time.monotonic() - began
 
 
+@pytest.mark.slow
 def test_t65_a_spare_relay_takes_over_from_a_frozen_one_at_once(
     conn: psycopg.Connection,
     wake: WakeView,
