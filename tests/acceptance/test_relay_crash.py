@@ -42,6 +42,7 @@ def catch_with_events(relay: CommandProcess, table: OutboxTable, name: str) -> i
     raise AssertionError(f"relay {name} never had events in hand:\n{relay.text}")
 
 
+@pytest.mark.slow
 def test_a_relay_killed_half_way_costs_nothing_but_time(
     database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
 ) -> None:
