@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.cases import CASES
 from benchmarks.errors import BenchmarkError
+from benchmarks.interrupt import end_by_signals
 from benchmarks.machine import busy, machine
 from benchmarks.plan import Plan
 from benchmarks.progress import Progress
@@ -21,7 +21,6 @@ from outbox_notify.errors import OutboxError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import FrameType
 
     from benchmarks.figures import Findings
 
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
 def main() -> int:
     """Measure what was asked for; return 1 when something could not be measured."""
     given = _parser().parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    end_by_signals()
     progress = Progress()
     try:
         with progress.shown(), Stage(given.postgres, progress) as stage:
@@ -98,13 +96,6 @@ def _measure(stage: Stage, plan: Plan, names: Sequence[str], progress: Progress)
         progress.case(name)
         findings[name] = CASES[name](stage, plan)
     return findings
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """End as Ctrl-C does; what is cleaned up then takes a few seconds, which a second signal must not cut short."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.interrupt import end_by_signals
 from benchmarks.peers.comparison import Series
 from benchmarks.peers.contenders import EVERYBODY
 from benchmarks.peers.run import Plan
@@ -18,7 +18,6 @@ from outbox_notify.errors import OutboxError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import FrameType
 
     from benchmarks.peers.comparison import Comparison
     from benchmarks.peers.contenders import Contender
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 def main() -> int:
     """Compare and print what came of it; return 1 when our own relay is missing from it."""
     given = _parser().parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    end_by_signals()
     progress = Progress()
     plan = Plan(given.events, given.aggregates, given.limit)
     try:
@@ -68,13 +66,6 @@ def _print(comparison: Comparison, file: Path | None) -> None:
     sys.stdout.writelines(f"{line}\n" for line in comparison.as_table())
     if file is not None:
         file.write_text(json.dumps(comparison.as_json(), indent=1) + "\n", encoding="utf-8")
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """End as Ctrl-C does; what is cleaned up then takes moments, which a second signal must not cut short."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -174,7 +174,7 @@ class Delivery:
             self._outgoing_ready.set()
 
     def _still_leased(self, tickets: deque[Ticket]) -> Iterator[Ticket]:
-        """Leave out, when their turn comes, events that were given up meanwhile, or whose lease has run out."""
+        """Leave out events that were given up meanwhile, or whose lease has run out."""
         now = lease_clock()
         for ticket in tickets:
             if ticket.outcome is None and now >= ticket.batch.expires_at:
