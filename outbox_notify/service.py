@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from dataclasses import dataclass
 from random import SystemRandom
 from typing import TYPE_CHECKING, Self
@@ -108,7 +109,8 @@ async def run_relay(
 ) -> None:
     """Run a relay until it is told to stop, or, when draining, until nothing is due any more.
 
-    The first SIGTERM or SIGINT stops claiming and settles what is in hand; a second gives it back at once.
+    The first SIGTERM or SIGINT stops claiming and settles what is in hand; a second gives it back at once. Only the
+    main thread receives signals: in another one it runs until it has drained, or is cancelled.
 
     Args:
         settings: all of them.
@@ -128,7 +130,8 @@ async def run_relay(
     async with parts.storage.opened(), anyio.create_task_group() as tasks:
         at_once = anyio.CancelScope()
         # Before anybody hears that it is ready: until then a signal ends the process on the spot.
-        await tasks.start(_obey_signals, parts.relay, at_once, systemd, report, settings.shutdown_timeout)
+        if threading.current_thread() is threading.main_thread():
+            await tasks.start(_obey_signals, parts.relay, at_once, systemd, report, settings.shutdown_timeout)
         for run in (parts.publisher.run, parts.listener.run, parts.sweeper.run):
             tasks.start_soon(run)
         tasks.start_soon(_feed_watchdog, systemd)

@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from outbox_notify.testing.order import overtaken
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -120,13 +122,7 @@ def percentile_ms(seconds: Sequence[float], share: float) -> float | None:
 
 def _out_of_order(ledger: Ledger, arrived: Iterable[str]) -> int:
     """Count first copies that come after a later event of their aggregate."""
-    written = {event_id: place for place, event_id in enumerate(ledger.committed_at)}
-    latest: dict[tuple[str, str | None, str | None], int] = {}
-    count = 0
-    for event_id in arrived:
-        if event_id not in written:
-            continue
-        aggregate, place = ledger.aggregates[event_id], written[event_id]
-        count += place < latest.get(aggregate, -1)
-        latest[aggregate] = max(place, latest.get(aggregate, -1))
-    return count
+    written = {
+        event_id: (ledger.aggregates[event_id], place) for place, event_id in enumerate(ledger.committed_at)
+    }
+    return len(overtaken(arrived, written))

@@ -7,13 +7,15 @@ from collections import Counter
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from outbox_notify.testing.order import overtaken
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from outbox_notify import Event
+    from outbox_notify.testing import StreamMessage
     from tests.support.ledger import Ledger
     from tests.support.outbox import Row
-    from tests.support.stream import StreamMessage
 
 
 @dataclass(frozen=True)
@@ -79,17 +81,8 @@ def check(ledger: Ledger, rows: Sequence[Row], stream: Sequence[StreamMessage]) 
 
 def out_of_order(rows: Sequence[Row], stream: Sequence[StreamMessage]) -> list[str]:
     """Return first copies that come after a later event of their aggregate, by the order of `id`."""
-    known = {row.event_id: row for row in rows if row.ordering_key is not None}
-    latest: dict[int | None, int] = {}
-    overtaken = []
-    for event_id in dict.fromkeys(message.event_id for message in stream):
-        row = known.get(event_id)
-        if row is None:
-            continue
-        if row.id < latest.get(row.ordering_key, 0):
-            overtaken.append(event_id)
-        latest[row.ordering_key] = max(row.id, latest.get(row.ordering_key, 0))
-    return overtaken
+    written = {row.event_id: (row.ordering_key, row.id) for row in rows if row.ordering_key is not None}
+    return overtaken((message.event_id for message in stream), written)
 
 
 def _faithful(message: StreamMessage, ledger: Ledger) -> bool:

@@ -4,51 +4,36 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import nats
 from anyio.from_thread import start_blocking_portal
 from nats.js.errors import NotFoundError
 
+from outbox_notify.testing import StreamMessage, read_stream
+from outbox_notify.testing.stream import connected
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-    from datetime import datetime
+    from collections.abc import Iterator
+
+__all__ = [
+    "Spy",
+    "StreamMessage",
+    "connected",
+    "create_stream",
+    "jetstream_api",
+    "listen",
+    "read_stream",
+    "spying",
+    "stored",
+    "stream_exists",
+    "update_stream",
+    "wait_for_stored",
+]
 
 _TIMEOUT = 10.0
-
-
-@dataclass(frozen=True)
-class StreamMessage:
-    """One message of a stream.
-
-    Args:
-        sequence: its place in the stream, from 1.
-        stored_at: when the server stored it.
-    """
-
-    sequence: int
-    subject: str
-    headers: dict[str, str]
-    body: bytes
-    stored_at: datetime
-
-    @property
-    def event_id(self) -> str:
-        """Its message id."""
-        return self.headers.get("Nats-Msg-Id", "")
-
-    @property
-    def json(self) -> Any:
-        """Its body, read as JSON."""
-        return json.loads(self.body)
-
-
-def read_stream(url: str, stream: str = "OUTBOX") -> list[StreamMessage]:
-    """Return what the stream holds now, from sequence 1; nothing when there is no such stream."""
-    return anyio.run(_read_stream, url, stream)
 
 
 def stored(url: str, stream: str = "OUTBOX") -> int:
@@ -119,46 +104,12 @@ def spying(url: str, subject: str = "events.>") -> Iterator[Spy]:
         yield spy
 
 
-@asynccontextmanager
-async def connected(url: str) -> AsyncIterator[Any]:
-    """Hold a client of nats-py open to one of the servers; when that goes, it comes back by itself."""
-    client = await nats.connect(
-        url.split(","),
-        error_cb=_ignore,
-        reconnect_time_wait=0.1,
-        max_reconnect_attempts=-1,
-        connect_timeout=_TIMEOUT,
-    )
-    try:
-        yield client
-    finally:
-        await client.close()
-
-
 async def listen(client: Any, subject: str, callback: Any) -> None:
     """Subscribe, and return when the server knows."""
     await client.subscribe(subject, cb=callback)
     # The ping of the first flush overtakes the subscription on its way out; that of the second comes after it.
     await client.flush()
     await client.flush()
-
-
-async def _read_stream(url: str, stream: str) -> list[StreamMessage]:
-    async with connected(url) as client:
-        jetstream = client.jetstream(timeout=_TIMEOUT)
-        try:
-            held = (await jetstream.stream_info(stream)).state.messages
-        except NotFoundError:
-            return []
-        reader = await jetstream.subscribe(">", stream=stream, ordered_consumer=True)
-        return [_message(await reader.next_msg(timeout=_TIMEOUT)) for _ in range(held)]
-
-
-def _message(msg: Any) -> StreamMessage:
-    about = msg.metadata
-    return StreamMessage(
-        about.sequence.stream, msg.subject, dict(msg.headers or {}), msg.data, about.timestamp
-    )
 
 
 async def _info(url: str, stream: str) -> Any:
@@ -175,8 +126,3 @@ async def _api(url: str, subject: str, request: dict[str, Any]) -> dict[str, Any
         content: dict[str, Any] = json.loads(answer.data)
         assert "error" not in content, content["error"]
         return content
-
-
-async def _ignore(_error: Exception) -> None:
-    """Take the place of nats-py's own callback, which prints tracebacks."""
-    await anyio.lowlevel.checkpoint()
