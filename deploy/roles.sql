@@ -72,6 +72,11 @@ WITH calls (role, function) AS (
     JOIN pg_namespace ON pg_namespace.oid = pronamespace
     WHERE nspname = :'schema' AND starts_with(proname::text, 'event_outbox')
     UNION ALL
+    SELECT :'writer', pg_proc.oid::regprocedure::text
+    FROM pg_proc
+    JOIN pg_namespace ON pg_namespace.oid = pronamespace
+    WHERE nspname = :'schema' AND proname = 'outbox_emit'
+    UNION ALL
     SELECT :'writer', 'pg_catalog.' || unnest(ARRAY[
         'pg_current_xact_id()',
         'pg_try_advisory_xact_lock_shared(int, int)',

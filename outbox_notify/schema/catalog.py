@@ -19,7 +19,7 @@ _KEYS = re.compile(r"ROW\('(?P<channel>[^']+)'::text, -?\d+, (?P<lock>-?\d+)\)")
 # A negative number is written in one of these ways, depending on where it stands and on a dump in between.
 _NEGATIVE = re.compile(r"'-(?P<quoted>\d+)'::integer|\(- ?(?P<bracketed>\d+)\)(?:::integer)?")
 
-_NEW_ID = re.compile(r"DEFAULT (event_outbox_)?uuidv7\(\)")
+_NEW_ID = re.compile(r"(?:event_outbox_|pg_catalog\.|\b)uuidv7\(\)")
 
 
 class Key(NamedTuple):
@@ -80,4 +80,4 @@ def _neutral(definition: str, keys: re.Match[str] | None) -> str:
     if keys:
         definition = definition.replace(f"'{keys['channel']}'", "<channel>")
         definition = re.sub(rf"(?<![\d-]){keys['lock']}(?!\d)", "<lock>", definition)
-    return _NEW_ID.sub("DEFAULT <new id>", definition)
+    return _NEW_ID.sub("<new id>", definition)

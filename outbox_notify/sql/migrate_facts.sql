@@ -94,10 +94,12 @@ SELECT
         CASE WHEN proisstrict THEN 'STRICT' END,
         CASE WHEN prosecdef THEN 'SECURITY DEFINER' END,
         'SET ' || array_to_string(proconfig, ', '),
-        coalesce(pg_get_function_sqlbody(pg_proc.oid), prosrc)),
+        coalesce(
+            pg_get_function_sqlbody(pg_proc.oid),
+            replace(prosrc, quote_ident(%(schema)s) || '.event_outbox', 'event_outbox'))),
     NULL
 FROM pg_catalog.pg_proc
 JOIN place ON pronamespace = place.oid
 JOIN pg_catalog.pg_language ON pg_language.oid = prolang
-WHERE starts_with(proname::text, 'event_outbox') AND prokind IN ('f', 'p')
+WHERE (starts_with(proname::text, 'event_outbox') OR proname = 'outbox_emit') AND prokind IN ('f', 'p')
 ORDER BY kind, parent NULLS FIRST, name

@@ -79,6 +79,7 @@ MATRIX: dict[str, set[str]] = {
     "SELECT setval('event_outbox_lease_seq', 1)": NOBODY,
     "SELECT last_value FROM event_outbox_lease_seq": NOBODY,
     "SELECT nextval(pg_get_serial_sequence('event_outbox', 'id'))": NOBODY,
+    "SELECT outbox_emit('t', 'a.b', '1', serialize => true)": WRITER,
     "SELECT event_outbox_ordering_key('t', 'a', 'b')": EVERYBODY,
     "SELECT * FROM event_outbox_wake()": EVERYBODY,
     "LISTEN event_outbox_public": EVERYBODY,

@@ -96,6 +96,17 @@ DRIFT = {
         ),
         "function event_outbox_notify() is changed: should be RETURNS trigger",
     ),
+    "missing function of writers": (
+        "DROP FUNCTION outbox_emit",
+        "function outbox_emit(tenant_id text, event_type text, payload jsonb,",
+    ),
+    "function of writers for another table": (
+        (
+            "DO $$ BEGIN EXECUTE replace(pg_get_functiondef('outbox_emit'::regproc),"
+            " 'public.event_outbox (', 'public.event_outbox_audit ('); END $$"
+        ),
+        "function outbox_emit(tenant_id text, event_type text, payload jsonb,",
+    ),
     "unlogged table": (
         "ALTER TABLE event_outbox SET UNLOGGED",
         "table event_outbox is unlogged",
