@@ -14,7 +14,7 @@ SECONDS ?= 120
 SEED   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo psql migrate migrate-status test test-faults soak test-system test-mutants bench bench-peers check docs dist clean compose-up compose-down
+.PHONY: help setup run demo psql migrate migrate-status test test-faults soak test-system test-mutants bench bench-peers check docs reference dist clean compose-up compose-down
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ check: $(READY) ## lint, format, types and layers, as in CI
 
 docs: $(DOCS) ## build the documents into site/; a broken link or a page that is nowhere in the list is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet $(ARGS)
+
+reference: $(READY) ## write the pages of docs/reference that come from the code
+	@exec $(BIN)/python -m tests.reference
 
 dist: $(READY) ## build wheel and sdist into dist/
 	$(BIN)/python -m hatchling build -d dist

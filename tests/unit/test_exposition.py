@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from outbox_notify import __version__
-from outbox_notify.observability import catalog, reference
+from outbox_notify.observability import catalog
 from outbox_notify.observability.exposition import Exposition
 from outbox_notify.observability.tally import Tally
 
-ROOT = Path(__file__).parents[2]
 # A contract: dashboards and alerts of others name them.
 PROMISED = {
     "build_info", "events_published_total", "events_failed_total", "events_retried_total",
@@ -93,10 +90,3 @@ def test_what_is_only_worth_knowing_now_is_asked_for_at_each_writing() -> None:
     exposition = Exposition(tally, lambda: tally.add(catalog.PRUNED))
     exposition.written("")
     assert "outbox_notify_pruned_events_total 2.0" in exposition.written("")[0].decode()
-
-
-@pytest.mark.parametrize(("name", "page"), reference.pages().items())
-def test_reference_says_what_the_code_says(name: str, page: str) -> None:
-    assert (ROOT / reference.FOLDER / name).read_text(encoding="utf-8") == page, (
-        "run python -m outbox_notify.observability.reference"
-    )
