@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from outbox_notify.errors import InvalidEvent
     from outbox_notify.events import Event
-    from outbox_notify.writer import emit, emit_async
+    from outbox_notify.writers.psycopg import emit, emit_async
 
     __version__: str
 
 __all__ = ["Event", "InvalidEvent", "__version__", "emit", "emit_async"]
 
 # Loaded when first asked for, so that `outbox-notify --help` does not wait for psycopg.
-_HOMES = {"Event": "events", "InvalidEvent": "errors", "emit": "writer", "emit_async": "writer"}
+_HOMES = {"Event": "events", "InvalidEvent": "errors", "emit": "writers.psycopg", "emit_async": "writers.psycopg"}
 
 
 def __getattr__(name: str) -> object:

@@ -156,7 +156,7 @@ def _json_of(file: BinaryIO) -> object:
 
 def _write(settings: Settings, events: list[Event], delay: float | None) -> list[UUID]:
     from outbox_notify.postgres.database import connect, translated
-    from outbox_notify.writer import emit, time_after
+    from outbox_notify.writers.psycopg import emit, time_after
 
     event_ids: list[UUID] = []
     with connect(settings, "emit") as connection, translated(), connection.transaction():

@@ -10,7 +10,7 @@ import anyio
 from outbox_notify.demo.stage import SCHEMA
 from outbox_notify.demo.warehouse import Document, Transaction, Warehouse
 from outbox_notify.postgres.queries import query
-from outbox_notify.writer import emit_async
+from outbox_notify.writers.psycopg import emit_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable

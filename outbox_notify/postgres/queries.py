@@ -1,20 +1,13 @@
-"""The SQL of the package: one statement a file in `sql/`, loaded once, with the schema filled in."""
+"""The statements of the package as psycopg takes them."""
 
 from __future__ import annotations
 
-import re
 from functools import cache
-from importlib import resources
 from typing import NamedTuple
 
 from psycopg import sql
 
-from outbox_notify.config.settings import declarations
-from outbox_notify.errors import ConfigError
-from outbox_notify.text import shortened
-
-_COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
-_PARAMETER = re.compile(r"%\((\w+)\)s")
+from outbox_notify.statements import numbered, statement
 
 
 class Prepared(NamedTuple):
@@ -30,7 +23,7 @@ class Prepared(NamedTuple):
 
 
 @cache
-def query(name: str, schema: str) -> sql.Composed:
+def query(name: str, schema: str) -> sql.SQL:
     """Return the statement of `sql/<name>.sql` for one schema.
 
     Args:
@@ -40,10 +33,7 @@ def query(name: str, schema: str) -> sql.Composed:
     Raises:
         ConfigError: the schema breaks the rule.
     """
-    text = resources.files("outbox_notify").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
-    statement = _COMMENT.sub("", text).strip().rstrip(";")
-    # The files are ours, not input: the only thing filled in is the quoted schema name.
-    return sql.SQL(statement).format(schema=sql.Identifier(_checked(schema)))
+    return sql.SQL(statement(name, schema))
 
 
 @cache
@@ -57,20 +47,10 @@ def prepared(name: str, schema: str) -> Prepared:
     Raises:
         ConfigError: the schema breaks the rule.
     """
-    text = query(name, schema).as_string(None)
-    numbers = {found: number for number, found in enumerate(dict.fromkeys(_PARAMETER.findall(text)), 1)}
-    numbered = _PARAMETER.sub(lambda found: f"${numbers[found[1]]}", text).replace("%%", "%")
-    arguments = ", ".join(f"%({parameter})s" for parameter in numbers)
+    text, parameters = numbered(name, schema)
+    arguments = ", ".join(f"%({parameter})s" for parameter in parameters)
     called = f"outbox_notify_{name}"
     return Prepared(
-        sql.SQL(f"PREPARE {called} AS {numbered}"),
-        sql.SQL(f"EXECUTE {called}({arguments})" if numbers else f"EXECUTE {called}"),
+        sql.SQL(f"PREPARE {called} AS {text}"),
+        sql.SQL(f"EXECUTE {called}({arguments})" if parameters else f"EXECUTE {called}"),
     )
-
-
-def _checked(schema: str) -> str:
-    """Return the schema, which may be any caller's argument: PostgreSQL would cut a long name and find another."""
-    try:
-        return str(declarations()["schema"].kind.read(schema))
-    except ValueError as error:
-        raise ConfigError(f"schema {shortened(ascii(schema), 80)} {error}") from None

@@ -20,7 +20,7 @@ from outbox_notify.postgres.queries import prepared, query
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from psycopg.sql import SQL, Composed
+    from psycopg.sql import SQL
 
 Step: TypeAlias = "tuple[str, Mapping[str, object]]"
 
@@ -73,5 +73,5 @@ async def run_whole(conn: Link, schema: str, steps: list[Step], *, prepare: bool
     return rows
 
 
-def _statement(name: str, schema: str, *, prepare: bool) -> SQL | Composed:
+def _statement(name: str, schema: str, *, prepare: bool) -> SQL:
     return prepared(name, schema).execute if prepare else query(name, schema)

@@ -140,7 +140,7 @@ class WakeLock:
     async def _persist(
         self,
         conn: psycopg.AsyncConnection[Any],
-        statement: sql.SQL | sql.Composed,
+        statement: sql.SQL,
         parameters: dict[str, int] | None = None,
     ) -> psycopg.AsyncCursor[Any]:
         """Run a statement, again when a cancellation that was meant for the wait before it comes late."""
@@ -154,7 +154,7 @@ class WakeLock:
             self.arm = arm
             self._on_change(arm)
 
-    def _query(self, name: str) -> sql.Composed:
+    def _query(self, name: str) -> sql.SQL:
         return query(name, self._schema)
 
 

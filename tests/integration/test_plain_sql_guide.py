@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from outbox_notify.writer import AGGREGATE_LOCK_CLASS
+from outbox_notify.writers.statements import AGGREGATE_LOCK_CLASS
 
 Link: TypeAlias = psycopg.Connection[Any]
 

@@ -256,7 +256,9 @@ def test_missing_outbox_is_the_drivers_error(connection: Link) -> None:
 
 @pytest.mark.parametrize("wrong", [None, "postgresql://localhost", 7])
 def test_what_is_no_connection_is_a_type_error(wrong: Any) -> None:
-    with pytest.raises(TypeError, match=r"emit takes psycopg's Connection or Cursor, not builtins\."):
+    with pytest.raises(
+        TypeError, match=r"outbox_notify\.emit takes psycopg's Connection or Cursor, not builtins\."
+    ):
         emit(wrong, event())
 
 
@@ -282,12 +284,15 @@ async def test_asynchronous_connections_and_cursors_write_too(database: str, obs
 async def test_each_kind_of_connection_has_its_function(database: str, connection: Link) -> None:
     crossed: Any = connection
     with pytest.raises(
-        TypeError, match=r"emit_async takes psycopg's AsyncConnection or AsyncCursor, not psycopg\."
+        TypeError,
+        match=r"outbox_notify\.emit_async takes psycopg's AsyncConnection or AsyncCursor, not psycopg\.",
     ):
         await emit_async(crossed, event())
     async with await psycopg.AsyncConnection.connect(database) as link:
         crossed = link
-        with pytest.raises(TypeError, match=r"emit takes psycopg's Connection or Cursor, not psycopg\."):
+        with pytest.raises(
+            TypeError, match=r"outbox_notify\.emit takes psycopg's Connection or Cursor, not psycopg\."
+        ):
             emit(crossed, event())
 
 

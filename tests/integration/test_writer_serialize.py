@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from outbox_notify import Event, emit, emit_async
-from outbox_notify.writer import AGGREGATE_LOCK_CLASS
+from outbox_notify.writers.statements import AGGREGATE_LOCK_CLASS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
