@@ -3,6 +3,7 @@
 Nothing here needs pytest; its fixtures are in `outbox_notify.testing.plugin`, for those who name it.
 """
 
+from outbox_notify.testing.databases import migrate
 from outbox_notify.testing.draining import drain
 from outbox_notify.testing.emitted import (
     assert_emitted,
@@ -24,6 +25,7 @@ __all__ = [
     "drain",
     "emitted",
     "emitted_async",
+    "migrate",
     "order_violations",
     "read_stream",
     "refute_emitted",

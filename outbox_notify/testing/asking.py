@@ -1,4 +1,4 @@
-"""Asking over the connection that a test has, whatever library it is of. None of them is imported here."""
+"""Asking over the connection that a test has, whatever library it is of. None but psycopg is imported here."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import Any
 
 from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor
 from psycopg.rows import scalar_row
+
+_SYNC = "psycopg's Connection, SQLAlchemy's Session or Connection, or Django's connection"
+_ASYNC = "psycopg's AsyncConnection, SQLAlchemy's AsyncSession or AsyncConnection, or asyncpg's Connection"
 
 
 def ask(connection: Any, statement: str) -> list[str]:
@@ -23,16 +26,16 @@ def ask(connection: Any, statement: str) -> list[str]:
         # A cursor of ours: that of the caller may hold results, and its rows may be of any kind.
         with Cursor(link, row_factory=scalar_row) as cursor:
             return cursor.execute(statement.encode()).fetchall()
-    link = link.connection() if callable(getattr(link, "connection", None)) else link
+    if _asynchronous(link):
+        raise _strange(connection, _SYNC)
+    link = link.connection() if _is_session(link) else link
     if hasattr(link, "exec_driver_sql"):
         return list(link.exec_driver_sql(statement).scalars())
     if hasattr(link, "cursor"):
         with link.cursor() as cursor:
             cursor.execute(statement)
             return [row[0] for row in cursor.fetchall()]
-    raise _strange(
-        connection, "psycopg's Connection, SQLAlchemy's Session or Connection, or Django's connection"
-    )
+    raise _strange(connection, _SYNC)
 
 
 async def ask_async(connection: Any, statement: str) -> list[str]:
@@ -42,14 +45,24 @@ async def ask_async(connection: Any, statement: str) -> list[str]:
         async with AsyncCursor(link, row_factory=scalar_row) as cursor:
             await cursor.execute(statement.encode())
             return await cursor.fetchall()
+    if not _asynchronous(link):
+        raise _strange(connection, _ASYNC)
     if hasattr(link, "fetch"):
         return [row[0] for row in await link.fetch(statement)]
-    link = await link.connection() if callable(getattr(link, "connection", None)) else link
+    link = await link.connection() if _is_session(link) else link
     if hasattr(link, "exec_driver_sql"):
         return list((await link.exec_driver_sql(statement)).scalars())
-    raise _strange(
-        connection, "psycopg's AsyncConnection, SQLAlchemy's AsyncSession or AsyncConnection, or asyncpg's"
-    )
+    raise _strange(connection, _ASYNC)
+
+
+def _asynchronous(link: object) -> bool:
+    """Return whether it is an asynchronous connection; that of asyncpg is no context manager."""
+    return hasattr(link, "__aenter__") or hasattr(link, "fetch")
+
+
+def _is_session(link: object) -> bool:
+    """Return whether it is a session of SQLAlchemy, which gives its connection away by a method."""
+    return callable(getattr(type(link), "connection", None))
 
 
 def _strange(connection: object, accepted: str) -> TypeError:

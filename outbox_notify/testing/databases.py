@@ -34,7 +34,12 @@ def make_template(server: EmbeddedPostgres, schema: str = "public") -> str:
 
 
 def migrate(url: str, schema: str = "public") -> None:
-    """Bring the outbox of one database up to date."""
+    """Bring the outbox of a database up to date, as `outbox-notify migrate` does.
+
+    Args:
+        url: of the database.
+        schema: where the outbox is to be; made when there is none.
+    """
     with psycopg.connect(url, autocommit=True) as connection:
         migrate_up(connection, schema)
 
