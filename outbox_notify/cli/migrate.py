@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,7 @@ from outbox_notify.cli.parameters import Duration
 
 if TYPE_CHECKING:
     from outbox_notify.schema.drift import Difference, Verdict
+    from outbox_notify.schema.export.exporting import Tool
     from outbox_notify.schema.history import State
 
 _lock_timeout = click.option(
@@ -107,6 +109,55 @@ def print_sql(ctx: click.Context) -> None:
     from outbox_notify.schema.script import render_sql
 
     click.echo(render_sql(ctx.obj.settings().schema), nl=False)
+
+
+@command.command()
+@click.option(
+    "--format", "tool", type=click.Choice(["alembic", "django", "flyway"]), required=True, help="Whose files."
+)
+@click.option(
+    "--output",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=".",
+    help="Folder in which the tool keeps its migrations. [default: this one]",
+)
+@click.option(
+    "--after", metavar="NAME", help="What the first new file comes after. [default: the last one there]"
+)
+@click.option("--app-label", metavar="LABEL", help="App of Django. [default: the folder above migrations/]")
+@click.pass_context
+def export(ctx: click.Context, tool: str, output: Path, after: str | None, app_label: str | None) -> None:
+    """Write the migrations as files of Alembic, Django or Flyway; needs no database.
+
+    That tool then owns the schema: what it applies counts as applied here too. Files that were written before stay as
+    they are; after an upgrade of this package only the new migrations are written.
+    """
+    from outbox_notify.schema.export.exporting import export as write
+
+    schema = ctx.obj.settings().schema
+    written = write(_tool(tool, output, app_label), output, schema, after=after)
+    for path in written:
+        click.echo(path)
+    if not written:
+        click.echo(f"{output} has every migration of schema {schema} already", err=True)
+
+
+def _tool(name: str, folder: Path, app_label: str | None) -> Tool:
+    from outbox_notify.schema.export.alembic import Alembic
+    from outbox_notify.schema.export.django import Django
+    from outbox_notify.schema.export.flyway import Flyway
+
+    if app_label is not None and name != "django":
+        raise click.UsageError("--app-label is for --format django")
+    if name == "django":
+        return Django(app_label or _app_of(folder))
+    return Alembic() if name == "alembic" else Flyway()
+
+
+def _app_of(folder: Path) -> str:
+    if folder.resolve().name != "migrations":
+        raise click.UsageError(f"{folder} is no folder migrations/ of an app: name the app with --app-label")
+    return folder.resolve().parent.name
 
 
 def _status_line(state: State) -> str:

@@ -94,6 +94,11 @@ def ordered(migrations: Iterable[Migration]) -> tuple[Migration, ...]:
     return found
 
 
+def undo(migration: Migration) -> str:
+    """Return the SQL that takes a migration of this package back, to be run with the same search_path."""
+    return (_folder() / "undo" / migration.name).read_text("utf-8")
+
+
 def pending(migrations: Sequence[Migration], history: Mapping[int, Applied]) -> list[Migration]:
     """Return what is still to be applied, oldest first.
 
@@ -137,11 +142,15 @@ def _refuse_edited(migrations: Sequence[Migration], history: Mapping[int, Applie
 
 
 def _files() -> list[Traversable]:
+    return [file for file in _folder().iterdir() if _FILE_NAME.fullmatch(file.name)]
+
+
+def _folder() -> Traversable:
     """Find the files: inside the installed package, or beside it in a checkout."""
     package = resources.files("outbox_notify")
     for folder in (package.joinpath("migrations"), Path(str(package)).parent / "migrations"):
         if folder.is_dir():
-            return [file for file in folder.iterdir() if _FILE_NAME.fullmatch(file.name)]
+            return folder
     raise SchemaError("this installation of outbox-notify lacks its migrations: install it again")
 
 

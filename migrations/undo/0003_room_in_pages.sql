@@ -1,0 +1,2 @@
+-- Pages that exist already are left as they are.
+ALTER TABLE event_outbox RESET (fillfactor);

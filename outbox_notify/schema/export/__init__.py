@@ -1,0 +1,1 @@
+"""The migrations as files of another tool, which then owns the schema."""
