@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
 
 from outbox_notify.inbox.note import note
-from outbox_notify.postgres.queries import query
+from outbox_notify.statements import with_colons
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -58,5 +57,4 @@ async def first_time_async(
 
 @cache
 def _statement(schema: str) -> TextClause:
-    """Return the statement with the marks of SQLAlchemy, which each driver gets as its own."""
-    return text(re.sub(r"%\((\w+)\)s", r":\1", query("inbox_first_time", schema).as_string(None)))
+    return text(with_colons("inbox_first_time", schema))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from outbox_notify.postgres.queries import query
+from outbox_notify.statements import statement
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
@@ -14,7 +15,7 @@ _STATEMENTS = ("inbox_table", "inbox_index")
 
 def table_sql(schema: str = "public") -> str:
     """Return the statements that create the table, to be put into a migration; they do nothing when it exists."""
-    return "".join(f"{query(name, schema).as_string(None)};\n" for name in _STATEMENTS)
+    return "".join(f"{statement(name, schema)};\n" for name in _STATEMENTS)
 
 
 def create_table(connection: Connection[Any], *, schema: str = "public") -> None:
