@@ -26,6 +26,7 @@ VERBS = {
     "resume": "End a pause.",
     "replay": "Publish published events once more.",
     "prune": "Delete published events now.",
+    "inbox": "Print a consumer's inbox table as SQL, or prune it.",
     "embedded": "Run PostgreSQL and NATS from Python wheels, for development.",
     "demo": "Run the whole way on embedded servers and account for every event.",
     "config": "Show every setting with its source.",
