@@ -3,6 +3,7 @@
 --
 -- One statement however many events there are: executemany would run one for each. A single JSON text, because it
 -- costs the client less than an array per column; bytes travel beside it, so that they need no encoding.
+-- Cast from text, or a codec that an application gave its driver for json would encode it once more.
 -- ORDER BY position, so that ids are drawn in the order of the arguments: "in order" means the order of id.
 -- ON CONFLICT names no target and nothing is returned, because either would need SELECT; a writer has INSERT only.
 INSERT INTO {schema}.event_outbox (
@@ -13,7 +14,7 @@ SELECT
     event_id, tenant_id, event_type, aggregate_type, aggregate_id,
     content_type, headers, coalesce(available_at, now()), payload, payload_bytes
 FROM ROWS FROM (
-    json_to_recordset(%(events)s::json) AS (
+    json_to_recordset(%(events)s::text::json) AS (
         event_id uuid, tenant_id text, event_type text, aggregate_type text, aggregate_id text,
         content_type text, headers jsonb, available_at timestamptz, payload jsonb
     ),

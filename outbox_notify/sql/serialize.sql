@@ -8,7 +8,7 @@
 WITH keys AS MATERIALIZED (
     SELECT DISTINCT
         ({schema}.event_outbox_ordering_key(tenant_id, aggregate_type, aggregate_id) >> 32)::int AS key
-    FROM json_to_recordset(%(aggregates)s::json) AS aggregate (
+    FROM json_to_recordset(%(aggregates)s::text::json) AS aggregate (
         tenant_id text, aggregate_type text, aggregate_id text
     )
     ORDER BY key
