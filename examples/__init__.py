@@ -1,0 +1,1 @@
+"""Services that use outbox_notify; run from a checkout."""
