@@ -14,7 +14,7 @@ SECONDS ?= 120
 SEED   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo psql migrate migrate-status test test-faults soak test-system test-mutants bench bench-peers check docs reference dist clean compose-up compose-down
+.PHONY: help setup run demo example psql migrate migrate-status test test-faults soak test-system test-mutants bench bench-peers check docs reference dist clean compose-up compose-down
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ run: $(READY) ## start PostgreSQL, NATS, the relay and a demo writer; Ctrl-C dra
 
 demo: $(READY) ## account for a number of events: make demo ARGS="--events 1000 --json"
 	@exec $(BIN)/outbox-notify demo $(ARGS)
+
+example: $(READY) ## walk through a service that writes events, with its relay and its consumer
+	@exec $(BIN)/python -m examples.inventory.walkthrough
 
 psql: $(READY) ## open psql on the servers of `make run`, from a second terminal
 	@exec $(BIN)/python -m outbox_notify.embedded.psql $(SERVERS) $(ARGS)
