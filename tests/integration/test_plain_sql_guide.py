@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from outbox_notify.schema.migration import packaged
 from outbox_notify.writers.statements import AGGREGATE_LOCK_CLASS
 
 Link: TypeAlias = psycopg.Connection[Any]
@@ -47,8 +48,11 @@ def test_every_example_does_what_the_guide_says(database: str) -> None:
     assert [row[0] for row in rows] == [
         "goods.received",
         "label.printed",
+        "order.paid",
+        "stock.changed",
         "goods.received",
         "order.payment_due",
+        "order.paid",
         "order.paid",
         "order.paid",
         "order.paid",
@@ -71,5 +75,16 @@ def test_guide_names_every_rule_of_the_table(database: str) -> None:
     assert [row[0] for row in rows if f"`{row[0]}`" not in guide] == []
 
 
-def test_guide_and_emit_take_the_same_lock() -> None:
-    assert f"pg_advisory_xact_lock({AGGREGATE_LOCK_CLASS}, " in GUIDE.read_text(encoding="utf-8")
+def test_every_call_of_another_language_is_one_that_postgresql_takes(database: str) -> None:
+    calls = re.findall(r"SELECT outbox_emit\([$?].*aggregate_id => .*?\)", GUIDE.read_text(encoding="utf-8"))
+    assert len(calls) == 4
+    with psycopg.connect(database) as connection:
+        for call in calls:
+            statement = re.sub(r"[$]\d|[?]", "%s", call).encode()
+            connection.execute(statement, ["acme", "order.paid", "{}", "4711"])
+
+
+def test_guide_function_and_emit_take_the_same_lock() -> None:
+    taken = f"pg_advisory_xact_lock({AGGREGATE_LOCK_CLASS}, "
+    assert taken in GUIDE.read_text(encoding="utf-8")
+    assert any(taken in migration.text for migration in packaged())
