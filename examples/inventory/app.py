@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,7 @@ def make_app(pool: AsyncConnectionPool) -> Starlette:
         exception_handlers={
             HTTPException: _refused,
             psycopg.OperationalError: _database_away,
+            psycopg.Error: _database_refuses,
             **dict.fromkeys(_STATUS_CODES, _refused_by_rule),
         },
         lifespan=lifespan,
@@ -135,3 +137,10 @@ async def _refused_by_rule(_request: Request, error: Exception) -> JSONResponse:
 
 async def _database_away(_request: Request, _error: Exception) -> JSONResponse:
     return JSONResponse({"error": "the database does not answer; try again"}, 503, {"Retry-After": "1"})
+
+
+async def _database_refuses(_request: Request, error: Exception) -> JSONResponse:
+    # Nothing foresees this. Its whole text may quote a row, so the log gets the first line of it alone.
+    reason = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    logging.getLogger(__name__).error("PostgreSQL refused: %s", reason)
+    return JSONResponse({"error": "this went wrong here, and nothing of it was kept"}, 500)
