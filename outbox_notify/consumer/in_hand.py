@@ -52,12 +52,13 @@ class InHand:
             await next(iter(self._held.values())).gone.wait()
 
     def take(self, message: Message, reply: str) -> Held | None:
-        """Return a delivery at the end of its line; None when the message is in hand already.
+        """Return a new delivery, at the end of its line; None when the message is being handled already.
 
-        Then the one in hand is answered in place of this one: its own time has run out.
+        Then that one's answer takes the place of an answer to this one.
         """
-        if held := self._held.get(message.sequence):
-            held.reply = reply
+        same = self._held.get(message.sequence)
+        if same is not None and not same.answered:
+            same.reply = reply
             return None
         line = self._line(message)
         last = self._last.get(line) if line is not None else None
@@ -76,7 +77,8 @@ class InHand:
     def let_go(self, held: Held) -> None:
         """Forget a delivery that is answered."""
         self.pass_on(held)
-        self._held.pop(held.message.sequence, None)
+        if self._held.get(held.message.sequence) is held:
+            del self._held[held.message.sequence]
         held.gone.set()
 
     def _line(self, message: Message) -> Hashable:

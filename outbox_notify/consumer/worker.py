@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import anyio
 
 from outbox_notify.consumer.in_hand import InHand
 from outbox_notify.consumer.message import Message, decoded
-from outbox_notify.consumer.outcomes import IN_PROGRESS, Done, Failed, GivenBack, Outcome
+from outbox_notify.consumer.outcomes import IN_PROGRESS, Done, Failed, GivenBack, Outcome, Rejected
 from outbox_notify.errors import OutboxError
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 _AHEAD = 4
 _PAUSE = 0.2
 _FAREWELL = 1.0
+# Answers that are said again over a new link: some did not arrive, and a server that was killed may have confirmed
+# others and not written them down. To messages that are not handed out, they mean nothing.
+_REMEMBERED = 1000
 
 
 class Worker:
@@ -44,7 +48,7 @@ class Worker:
         self._places = anyio.CapacityLimiter(concurrency)
         self._ack_wait = ack_wait
         self._link: Link | None = None
-        self._linked = anyio.Event()
+        self._answers: deque[tuple[str, bytes]] = deque(maxlen=_REMEMBERED)
         self._stopping = anyio.Event()
         self._patience = anyio.CancelScope()
         self._tasks: TaskGroup
@@ -71,13 +75,14 @@ class Worker:
         Raises:
             OutboxError: the link is lost.
         """
+        for reply, word in self._answers:
+            await link.tell(reply, word)
         self._link, self._ack_wait = link, link.ack_wait
-        self._linked.set()
         await self._fill()
 
     def end(self) -> None:
         """Do without a link, until there is another one."""
-        self._link, self._linked = None, anyio.Event()
+        self._link = None
 
     def deliver(self, msg: Msg) -> None:
         """Take a delivery."""
@@ -117,19 +122,20 @@ class Worker:
         return GivenBack()
 
     async def _answer(self, held: Held, outcome: Outcome) -> None:
-        """Tell JetStream until it has confirmed, or delivers the message anew in any case."""
+        """Tell JetStream, and return when it has confirmed, or the link is lost: the next one begins with it."""
         held.answered = True
-        with anyio.move_on_after(self._ack_wait):
-            while True:
-                await self._linked.wait()
-                try:
-                    # Asked for now, the next message comes together with the confirmation.
-                    await self._fill()
-                    if self._link is not None:
-                        await self._link.answer(held.reply, outcome.word)
-                        return
-                except OutboxError:
-                    await anyio.sleep(_PAUSE)
+        if isinstance(outcome, Done | Rejected):
+            self._answers.append((held.reply, outcome.word))
+        link = self._link
+        while link is not None and link is self._link:
+            try:
+                # Asked for now, the next message comes together with the confirmation.
+                await self._fill()
+                await link.answer(held.reply, outcome.word)
+            except OutboxError:
+                await anyio.sleep(_PAUSE)
+            else:
+                return
 
     async def _tell(self, held: Held, word: bytes) -> None:
         """Tell JetStream once: there is no time left."""
