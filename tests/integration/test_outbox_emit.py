@@ -130,12 +130,12 @@ def test_known_event_id_does_nothing_and_is_returned(conn: Link) -> None:
     assert conn.execute("SELECT event_id, payload FROM event_outbox").fetchall() == [(event_id, 1)]
 
 
-@pytest.mark.parametrize("rule", REFUSED)
-def test_refusals_are_those_of_the_table(conn: Link, rule: str) -> None:
+def test_refusals_are_those_of_the_table(conn: Link) -> None:
     good: dict[str, object] = {"tenant_id": "acme", "event_type": "order.paid", "payload": "1"}
-    with pytest.raises(errors.CheckViolation) as caught:
-        call(conn, **{**good, **REFUSED[rule]})
-    assert caught.value.diag.constraint_name == rule
+    for rule, bad in REFUSED.items():
+        with pytest.raises(errors.CheckViolation) as caught:
+            call(conn, **{**good, **bad})
+        assert caught.value.diag.constraint_name == rule
     assert event_types(conn) == []
 
 
