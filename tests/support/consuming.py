@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from outbox_notify.consumer import Message
 
 STREAM, DURABLE = "OUTBOX", "stock"
-_TIMEOUT = 20
+_TIMEOUT = 60
 
 
 def headers_of(n: int, aggregate: str | None = "bin-1") -> dict[str, str]:
@@ -65,10 +65,10 @@ async def consuming(
         stopping.set()
 
 
-async def durable_info(url: str) -> dict[str, Any]:
-    """Return what JetStream says of the durable."""
+async def durable_info(url: str, name: str = DURABLE) -> dict[str, Any]:
+    """Return what JetStream says of a durable."""
     async with connected(url) as client:
-        answer = await client.request(f"$JS.API.CONSUMER.INFO.{STREAM}.{DURABLE}", timeout=10)
+        answer = await client.request(f"$JS.API.CONSUMER.INFO.{STREAM}.{name}", timeout=10)
         info: dict[str, Any] = json.loads(answer.data)
         return info
 
@@ -80,13 +80,13 @@ async def until(fact: Callable[[], bool]) -> None:
             await anyio.sleep(0.005)
 
 
-async def until_durable(url: str, fact: Callable[[dict[str, Any]], bool]) -> None:
+async def until_durable(url: str, fact: Callable[[dict[str, Any]], bool], name: str = DURABLE) -> None:
     """Return once there is a durable of which the fact holds."""
     with anyio.fail_after(_TIMEOUT):
-        while "config" not in (info := await durable_info(url)) or not fact(info):  # noqa: ASYNC110  # nor here
+        while "config" not in (info := await durable_info(url, name)) or not fact(info):  # noqa: ASYNC110  # nor here
             await anyio.sleep(0.02)
 
 
-async def until_all_answered(url: str) -> None:
+async def until_all_answered(url: str, name: str = DURABLE) -> None:
     """Return once no message waits for an answer, or to be handed out."""
-    await until_durable(url, lambda info: not info["num_ack_pending"] and not info["num_pending"])
+    await until_durable(url, lambda info: not info["num_ack_pending"] and not info["num_pending"], name)
