@@ -17,8 +17,17 @@ def prepared() -> Settings:
     try:
         settings = load_settings().settings
         migrate(settings.require_database_url())
-    except (ConfigError, psycopg.Error) as error:
+    except ConfigError as error:
         sys.exit(f"inventory: {error}")
+    except psycopg.Error as error:
+        sys.exit(f"inventory: PostgreSQL: {_reason(error)}")
     except subprocess.CalledProcessError as error:
         sys.exit(error.returncode)
     return settings
+
+
+def _reason(error: psycopg.Error) -> str:
+    """Return what the server or libpq said; what psycopg says of a malformed address may quote its password."""
+    if isinstance(error, psycopg.OperationalError):
+        return str(error)
+    return error.diag.message_primary or "OUTBOX_DATABASE_URL is malformed"

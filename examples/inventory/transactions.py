@@ -30,7 +30,7 @@ def make_pool(database_url: str) -> AsyncConnectionPool:
         min_size=1,
         max_size=_CONNECTIONS,
         open=False,
-        timeout=5,
+        timeout=10,
         check=AsyncConnectionPool.check_connection,
         # Its pauses between two tries double until then; after it, whoever needs a connection makes it try at once.
         reconnect_timeout=3,

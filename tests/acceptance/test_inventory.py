@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -242,6 +243,34 @@ def _deadlocks(watching: psycopg.Connection) -> int:
     return int(watching.execute(counted).fetchall()[0][0])
 
 
+def test_a_stop_lets_the_request_that_is_under_way_end(url: str, tmp_path: Path) -> None:
+    with start_service(tmp_path / "service.log", url) as service, psycopg.connect(url) as connection:
+        tenant = Tenant(address_of(service), f"tenant-{uuid4()}")
+        receipt_id = tenant.receipt(movement())
+        connection.execute("SELECT FROM inventory.document WHERE id = %s FOR UPDATE", (receipt_id,))
+        with ThreadPoolExecutor(1) as threads:
+            status = threads.submit(tenant.validate, receipt_id)
+            with psycopg.connect(url, autocommit=True) as watching:
+                blocked = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+                wait_for(lambda: bool(watching.execute(blocked).fetchall()), 20, "the service to wait")
+            service.send(signal.SIGTERM)
+            wait_for(
+                lambda: not _takes_connections(tenant.address), 20, "the service to take no more requests"
+            )
+            connection.rollback()
+            assert status.result(20) == 200
+        assert service.wait() == 0
+
+
+def _takes_connections(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
 def test_a_taken_port_is_told_in_one_line(url: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         where = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -255,3 +284,20 @@ def test_a_missing_database_url_is_told_in_one_line(tmp_path: Path) -> None:
     with start_service(tmp_path / "service.log", "") as service:
         assert service.wait() == 1
         assert service.text.startswith("inventory: no database: set OUTBOX_DATABASE_URL=")
+
+
+@pytest.mark.parametrize(
+    ("database_url", "said"),
+    [
+        ("postgresql://u:hidden-word@127.0.0.1:1/none", "connection failed"),
+        ("password=hidden-word host", "OUTBOX_DATABASE_URL is malformed"),
+    ],
+)
+def test_a_database_that_is_not_there_is_told_without_its_password(
+    tmp_path: Path, database_url: str, said: str
+) -> None:
+    with start_service(tmp_path / "service.log", database_url) as service:
+        assert service.wait() == 1
+        assert service.text.startswith("inventory: PostgreSQL: ")
+        assert said in service.text
+        assert "hidden-word" not in service.text
