@@ -11,6 +11,7 @@ from tests.mutants import (
     table_bugs,
     wake_bugs,
     watch_bugs,
+    writer_bugs,
 )
 
 BUGS = (
@@ -22,4 +23,5 @@ BUGS = (
     *repair_bugs.BUGS,
     *watch_bugs.BUGS,
     *doctor_bugs.BUGS,
+    *writer_bugs.BUGS,
 )
