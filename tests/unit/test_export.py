@@ -61,10 +61,14 @@ def test_after_an_upgrade_only_the_new_ones_are_written(tool: Tool, folder: Path
 
 
 @every_tool
-def test_file_is_known_again_under_another_name(tool: Tool, folder: Path) -> None:
-    for path in export(tool, folder, "public"):
-        path.rename(path.with_name(f"renamed_{path.name}"))
+def test_migrations_are_known_again_when_they_were_renamed_and_squashed(tool: Tool, folder: Path) -> None:
+    written = export(tool, folder, "public")
+    squashed = "\n".join(repr(path.read_text()) for path in written)
+    for path in written:
+        path.unlink()
+    (folder / f"squashed{tool.suffix}").write_text(squashed)
     assert export(tool, folder, "public") == []
+    assert len(export(tool, folder, "warehouse")) == len(written)
 
 
 @every_tool

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _PARAMETER = re.compile(r"(?<![:\w\\]):(?=\w)")
 
 _MODULE = '''\
-"""{title} of outbox-notify
+"""{title} of outbox-notify; leave it as it is
 
 Revision ID: {revision}
 Revises: {after}
@@ -59,7 +59,6 @@ class Alembic:
     """The folder `versions` of an Alembic environment."""
 
     suffix: ClassVar = ".py"
-    comment: ClassVar = "#"
 
     def last(self, folder: Path) -> str | None:
         """Return the only head of the revisions in the folder."""

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from outbox_notify.schema.migration import Migration
 
-_MODULE = """\
+_MODULE = '''\
+"""{title} of outbox-notify; leave it as it is."""
+
 from django.db import migrations
 
 
@@ -30,7 +32,7 @@ class Migration(migrations.Migration):
             reverse_sql={down},
         ),
     ]
-"""
+'''
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,6 @@ class Django:
 
     app_label: str
     suffix: ClassVar = ".py"
-    comment: ClassVar = "#"
 
     def last(self, folder: Path) -> str | None:
         """Return the only leaf among the migrations in the folder."""
@@ -55,13 +56,15 @@ class Django:
 
     def export(self, schema: str, migration: Migration, after: str | None) -> Exported:
         """Return a migration of one operation that can be reversed."""
-        number = int((re.match(r"\d*", after or "") or [""])[0] or 0) + 1
-        name = f"{number:04}_outbox_{migration.name.removesuffix('.sql')}"
+        number = int(re.sub(r"\D.*", "", after or "") or 0) + 1
+        title = migration.name.removesuffix(".sql")
         text = _MODULE.format(
+            title=title,
             dependency=f'("{self.app_label}", "{after}")' if after else "",
             up=literal(forward(schema, migration)),
             down=literal(backward(schema, migration)),
         )
+        name = f"{number:04}_outbox_{title}"
         return Exported(name, f"{name}.py", text)
 
     def _passed(self, body: list[ast.stmt]) -> set[str]:

@@ -18,7 +18,7 @@ class Exported(NamedTuple):
     Args:
         name: what the tool calls the migration, and the next one comes after.
         file: name of the file.
-        text: all of it but the mark.
+        text: all of it.
     """
 
     name: str
@@ -31,11 +31,9 @@ class Tool(Protocol):
 
     Args:
         suffix: how the names of its files end.
-        comment: how a line that is a comment begins.
     """
 
     suffix: ClassVar[str]
-    comment: ClassVar[str]
 
     def last(self, folder: Path) -> str | None:
         """Return the name of the migration that nothing comes after; None where there is none.
@@ -68,29 +66,26 @@ def export(
     Raises:
         OutboxError: there is no telling what the first one comes after, or a file is in the way or was lost.
     """
-    waiting = _waiting(tool, folder, schema, migrations or packaged())
     written: list[Path] = []
-    for migration in waiting:
-        previous = after if after or written else tool.last(folder)
-        exported = tool.export(schema, migration, previous)
-        mark = f"{tool.comment} {_mark(schema, migration)}\n"
-        written.append(_write(folder / exported.file, mark + exported.text))
+    for migration in _waiting(tool, folder, schema, migrations or packaged()):
+        exported = tool.export(schema, migration, after or tool.last(folder))
+        written.append(_write(folder / exported.file, exported.text))
         after = exported.name
     return written
 
 
 def _waiting(tool: Tool, folder: Path, schema: str, migrations: Sequence[Migration]) -> list[Migration]:
     texts = [file.read_text("utf-8", "replace") for file in folder.glob(f"*{tool.suffix}")]
-    there = {one.version for one in migrations if any(_mark(schema, one) in text for text in texts)}
+    there = {one.version for one in migrations if any(_records(text, schema, one) for text in texts)}
     waiting = [migration for migration in migrations if migration.version not in there]
     if waiting and waiting[0].version < max(there, default=0):
         raise OutboxError(f"{folder} has lost {waiting[0].name}, but has a later one: restore that file")
     return waiting
 
 
-def _mark(schema: str, migration: Migration) -> str:
-    """Return the line by which a file is known again, whatever it is called by then."""
-    return f"outbox-notify migrate export: schema {schema}, {migration.name}"
+def _records(text: str, schema: str, migration: Migration) -> bool:
+    """Tell whether a file notes this migration as applied, whatever it is called and was merged with by then."""
+    return migration.checksum in text and f'"{schema}".event_outbox_migration' in text
 
 
 def _write(path: Path, text: str) -> Path:

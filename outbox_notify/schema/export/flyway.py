@@ -22,7 +22,6 @@ class Flyway:
     """A location of Flyway in the file system; there is no undo, which not every edition of Flyway runs."""
 
     suffix: ClassVar = ".sql"
-    comment: ClassVar = "--"
 
     def last(self, folder: Path) -> str | None:
         """Return the greatest version in the folder."""
@@ -32,8 +31,9 @@ class Flyway:
     def export(self, schema: str, migration: Migration, after: str | None) -> Exported:
         """Return a versioned migration."""
         version = _next(after or "0")
-        file = f"V{version}__outbox_{migration.name}"
-        return Exported(version, file, "\n" + forward(schema, migration))
+        title = migration.name.removesuffix(".sql")
+        text = f"-- {title} of outbox-notify; leave it as it is\n\n{forward(schema, migration)}"
+        return Exported(version, f"V{version}__outbox_{title}.sql", text)
 
 
 def _order(version: str) -> list[int]:
