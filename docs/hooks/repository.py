@@ -82,7 +82,7 @@ def _page(path: Path, config: MkDocsConfig) -> File:
     if path.suffix == ".md":
         text = path.read_text(encoding="utf-8")
     else:
-        shown = sorted(path.iterdir()) if path.is_dir() else [path]
+        shown = sorted(filter(Path.is_file, path.iterdir())) if path.is_dir() else [path]
         text = "\n".join(_listing(file) for file in shown)
     return File.generated(config, _uri(path), content=text, inclusion=InclusionLevel.NOT_IN_NAV)
 
