@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, scoped_session
 
 from outbox_notify.statements import with_colons
@@ -17,10 +16,13 @@ from outbox_notify.writers.statements import NEEDS_TRANSACTION, Statement, writi
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
+
     from outbox_notify.events import Event
 
+    AnyAsyncSession: TypeAlias = AsyncSession | async_scoped_session[Any]
+
 AnySession: TypeAlias = Session | scoped_session[Any]
-AnyAsyncSession: TypeAlias = AsyncSession | async_scoped_session[Any]
 
 
 def emit(
@@ -65,6 +67,9 @@ async def emit_async(
     schema: str = "public",
 ) -> list[UUID]:
     """Do as `emit` does, on SQLAlchemy's asynchronous sessions and connections."""
+    # It cannot be imported without greenlet, which who is synchronous may not have.
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session  # noqa: PLC0415  # see above
+
     link = connection.registry() if isinstance(connection, async_scoped_session) else connection
     if not isinstance(link, AsyncSession | AsyncConnection):
         raise wrong_connection(

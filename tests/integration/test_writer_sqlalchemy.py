@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -122,3 +124,8 @@ def test_other_databases_are_a_type_error(kind: Any) -> None:
     with kind(engine) as link, pytest.raises(TypeError, match="a table of PostgreSQL, not of sqlite"):
         emit(link, PAID)
     engine.dispose()
+
+
+def test_synchronous_services_need_no_greenlet() -> None:
+    code = "import sys; sys.modules['greenlet'] = None; from outbox_notify.writers.sqlalchemy import emit"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
