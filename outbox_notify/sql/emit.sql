@@ -5,7 +5,8 @@
 -- costs the client less than an array per column; bytes travel beside it, so that they need no encoding.
 -- Cast from text, or a codec that an application gave its driver for json would encode it once more.
 -- ORDER BY position, so that ids are drawn in the order of the arguments: "in order" means the order of id.
--- ON CONFLICT names no target and nothing is returned, because either would need SELECT; a writer has INSERT only.
+-- Nothing is returned, because that would need SELECT; a writer has INSERT only. A row id that is taken, since the
+-- sequence has gone back, is an error here; see emit_once.sql.
 INSERT INTO {schema}.event_outbox (
     event_id, tenant_id, event_type, aggregate_type, aggregate_id,
     content_type, headers, available_at, payload, payload_bytes
@@ -24,4 +25,3 @@ FROM ROWS FROM (
     content_type, headers, available_at, payload, payload_bytes, position
 )
 ORDER BY position
-ON CONFLICT DO NOTHING

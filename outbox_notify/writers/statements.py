@@ -49,7 +49,9 @@ def writing(events: Sequence[Event], *, serialize: bool) -> Writing:
         TypeError: not an `Event`.
     """
     event_ids = [_event_id(event) for event in events]
-    statements = [Statement("emit", _insert_parameters(events, event_ids))]
+    # Where no id was given there is no repeat, and whatever is in the way has to be heard of.
+    name = "emit" if all(event.event_id is None for event in events) else "emit_once"
+    statements = [Statement(name, _insert_parameters(events, event_ids))]
     if serialize:
         statements.insert(0, Statement("serialize", _lock_parameters(events)))
     return Writing(event_ids, statements)

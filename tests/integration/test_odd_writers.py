@@ -9,6 +9,7 @@ import pytest
 from psycopg import errors
 
 from outbox_notify import emit
+from outbox_notify.statements import statement
 from outbox_notify.testing import emitted, order_violations
 from tests.support.arrivals import body, moved, numbers
 from tests.support.outbox import fill
@@ -111,6 +112,21 @@ def test_savepoints_beyond_what_a_snapshot_lists_keep_and_undo_their_events(
         assert arrive() == []
 
     assert numbers(arrive()) == list(range(0, 200, 2))
+
+
+def test_an_event_whose_row_id_is_taken_is_refused_and_does_not_vanish(conn: Link, arrive: Drain) -> None:
+    emit(conn, moved(1), moved(2))
+    # As after a failover by logical replication, or a restore of the rows alone.
+    conn.execute("SELECT setval(pg_get_serial_sequence('event_outbox', 'id'), 1)")
+
+    with pytest.raises(errors.UniqueViolation, match="event_outbox_pkey"):
+        emit(conn, moved(3))
+    emit(conn, moved(4))
+    assert numbers(arrive()) == [1, 2, 4]
+
+
+def test_repeats_are_ignored_by_the_statement_that_writes_everything_else() -> None:
+    assert statement("emit_once", "public") == f"{statement('emit', 'public')}\nON CONFLICT DO NOTHING"
 
 
 def prepare(conn: Link, name: str, n: int) -> None:
