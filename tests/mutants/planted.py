@@ -8,6 +8,7 @@ from tests.mutants import (
     nats_bugs,
     relay_bugs,
     repair_bugs,
+    schema_bugs,
     table_bugs,
     wake_bugs,
     watch_bugs,
@@ -16,6 +17,7 @@ from tests.mutants import (
 
 BUGS = (
     *table_bugs.BUGS,
+    *schema_bugs.BUGS,
     *relay_bugs.BUGS,
     *nats_bugs.BUGS,
     *batch_bugs.BUGS,
