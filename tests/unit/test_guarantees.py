@@ -1,4 +1,4 @@
-"""The page of guarantees names tests that exist."""
+"""The page of guarantees, and the recipes for contributors, name tests that exist."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PAGE = (DOCS / "explanation" / "guarantees.md").read_text(encoding="utf-8")
 PROMISES = re.findall(r"^## .*\n(?:(?!^## ).*\n)*", PAGE, re.MULTILINE)
 
 
-def test_every_test_that_the_page_names_exists() -> None:
+def test_every_test_that_is_named_exists() -> None:
     written = {
         name
         for file in TESTS.rglob("test_*.py")
@@ -19,7 +19,8 @@ def test_every_test_that_the_page_names_exists() -> None:
             r"^(?:async )?def (test_\w+)\(", file.read_text(encoding="utf-8"), re.MULTILINE
         )
     }
-    assert sorted(set(re.findall(r"`(test_\w+)`", PAGE)) - written) == []
+    recipes = (TESTS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert sorted(set(re.findall(r"`(test_\w+)`", PAGE + recipes)) - written) == []
 
 
 def test_every_promise_of_the_readme_has_its_limits_and_its_tests() -> None:
