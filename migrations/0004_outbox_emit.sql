@@ -45,6 +45,11 @@ BEGIN
                 coalesce(available_at, pg_catalog.now()), payload, payload_bytes
             )
             ON CONFLICT DO NOTHING;
+            -- Only an id that was given may be there already. A row id that is taken, since its sequence has gone back
+            -- after a restore, must not make an event vanish.
+            IF NOT FOUND AND event_id IS NULL THEN
+                RAISE unique_violation USING MESSAGE = 'the event was not written: the id of its row is taken';
+            END IF;
             RETURN its_id;
         END
         $body$

@@ -121,6 +121,9 @@ def test_an_event_whose_row_id_is_taken_is_refused_and_does_not_vanish(conn: Lin
 
     with pytest.raises(errors.UniqueViolation, match="event_outbox_pkey"):
         emit(conn, moved(3))
+    conn.execute("SELECT setval(pg_get_serial_sequence('event_outbox', 'id'), 1)")
+    with pytest.raises(errors.UniqueViolation, match="not written"):
+        conn.execute("SELECT outbox_emit('acme', 'stock.moved', '1')")
     emit(conn, moved(4))
     assert numbers(arrive()) == [1, 2, 4]
 
