@@ -23,7 +23,7 @@ from tests.support.consuming import (
     until_all_answered,
     until_durable,
 )
-from tests.support.stream import create_stream
+from tests.support.stream import create_stream, jetstream_api
 
 if TYPE_CHECKING:
     from outbox_notify.embedded import EmbeddedNats
@@ -337,6 +337,32 @@ async def test_it_goes_on_where_it_was_when_nats_has_been_restarted(
             nats_server.start()
             await until(lambda: len(set(seen.handled)) == 20)
     assert list(dict.fromkeys(seen.handled)) == list(range(1, 21))
+
+
+@pytest.mark.slow
+async def test_it_leaves_a_server_that_is_silent_and_goes_on_when_it_speaks(
+    nats_server: EmbeddedNats, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen = Seen()
+    await publish(url, "bin-1")
+    async with consuming(url, seen):
+        await until(lambda: seen.handled == [1])
+        nats_server.freeze()
+        try:
+            await until(lambda: "consumer.waiting" in caplog.text)
+        finally:
+            nats_server.thaw()
+        await publish(url, "bin-1", first=2)
+        await until(lambda: seen.handled[-1] == 2)
+
+
+async def test_a_durable_that_is_deleted_is_made_again(url: str) -> None:
+    seen = Seen()
+    async with consuming(url, seen):
+        await until_durable(url, bool)
+        await anyio.to_thread.run_sync(jetstream_api, url, f"CONSUMER.DELETE.{STREAM}.{DURABLE}")
+        await publish(url, "bin-1")
+        await until(lambda: seen.handled == [1])
 
 
 async def test_a_durable_that_would_let_events_pass_is_refused(url: str) -> None:
