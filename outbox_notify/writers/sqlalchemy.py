@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, TextClause, text
-from sqlalchemy.exc import DBAPIError, InvalidRequestError
+from sqlalchemy.exc import InvalidRequestError, StatementError
 from sqlalchemy.orm import Session, scoped_session
 
 from outbox_notify.statements import with_colons
@@ -20,13 +20,12 @@ if TYPE_CHECKING:
 
     from outbox_notify.events import Event
 
-    AnyAsyncSession: TypeAlias = AsyncSession | async_scoped_session[Any]
-
-AnySession: TypeAlias = Session | scoped_session[Any]
-
 
 def emit(
-    connection: AnySession | Connection, *events: Event, serialize: bool = False, schema: str = "public"
+    connection: Session | scoped_session[Any] | Connection,
+    *events: Event,
+    serialize: bool = False,
+    schema: str = "public",
 ) -> list[UUID]:
     """Write events in the caller's transaction and return their ids, in the order of the arguments.
 
@@ -61,7 +60,7 @@ def emit(
 
 
 async def emit_async(
-    connection: AnyAsyncSession | AsyncConnection,
+    connection: AsyncSession | async_scoped_session[Any] | AsyncConnection,
     *events: Event,
     serialize: bool = False,
     schema: str = "public",
@@ -103,7 +102,7 @@ def _run(connection: Connection, statement: Statement, schema: str) -> None:
     """Run a statement, whose parameters, the bodies of events, must not be seen in the text of an error."""
     try:
         connection.execute(_text(statement.name, schema), statement.parameters).close()
-    except DBAPIError as error:
+    except StatementError as error:
         error.hide_parameters = True
         raise
 

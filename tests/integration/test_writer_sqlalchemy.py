@@ -88,6 +88,21 @@ def test_change_that_is_refused_takes_its_event_along(
     assert count(observer) == 0
 
 
+def test_listener_of_the_flush_writes_through_the_connection(
+    engine: sqlalchemy.Engine, observer: psycopg.Connection
+) -> None:
+    with Session(engine) as session:
+
+        @sqlalchemy.event.listens_for(session, "after_flush")
+        def tell(flushed: Session, _: object) -> None:
+            emit(flushed.connection(), PAID)
+
+        session.get_one(Order, 1).state = "paid"
+        session.commit()
+
+    assert count(observer) == 1
+
+
 def test_no_events_flush_nothing(engine: sqlalchemy.Engine) -> None:
     with Session(engine) as session:
         session.get_one(Order, 1).state = "paid"
