@@ -121,7 +121,7 @@ def test_an_event_is_new_once_for_each_consumer_unless_its_transaction_is_rolled
     assert note(url, uuid4())
 
 
-@pytest.mark.parametrize("note", WAYS)
+@pytest.mark.parametrize("note", [with_psycopg, with_async_session])
 @pytest.mark.parametrize("first_commits", [True, False], ids=["commits", "rolls back"])
 def test_a_second_delivery_waits_for_the_first_and_is_new_only_if_that_one_failed(
     url: str, observer: Link, note: Noting, *, first_commits: bool
