@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import dict_row
-from psycopg.types.json import Jsonb
+
+from examples.inventory.stock import parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,13 +38,7 @@ _SHOW = """
 
 async def apply(connection: AsyncConnection, tenant_id: str, movement: Movement, sign: int) -> None:
     """Add the goods of an event, or take them."""
-    values = {
-        "tenant_id": tenant_id,
-        "warehouse_id": Jsonb(movement.warehouse_id),
-        "lines": Jsonb(movement.lines),
-        "sign": sign,
-    }
-    await connection.execute(_APPLY, values)
+    await connection.execute(_APPLY, {**parameters(tenant_id, movement), "sign": sign})
 
 
 async def show(connection: AsyncConnection, tenant_id: str) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import dict_row
@@ -54,7 +55,7 @@ class NotEnough(Exception):
 
 async def add(connection: AsyncConnection, tenant_id: str, movement: Movement) -> None:
     """Add the goods, also of products that this warehouse has never seen."""
-    await connection.execute(_ADD, _values(tenant_id, movement))
+    await connection.execute(_ADD, parameters(tenant_id, movement))
 
 
 async def take(connection: AsyncConnection, tenant_id: str, movement: Movement) -> None:
@@ -63,7 +64,7 @@ async def take(connection: AsyncConnection, tenant_id: str, movement: Movement) 
     Raises:
         NotEnough: the transaction has to be rolled back.
     """
-    values = _values(tenant_id, movement)
+    values = parameters(tenant_id, movement)
     held: dict[Name, int] = dict(await (await connection.execute(_LOCK, values)).fetchall())
     for product_id, wanted in _wanted(movement).items():
         if held.get(product_id, 0) < wanted:
@@ -78,17 +79,18 @@ async def show(connection: AsyncConnection, tenant_id: str) -> list[dict[str, An
         return await cursor.fetchall()
 
 
-def _wanted(movement: Movement) -> dict[Name, int]:
-    """Return how much of each product is needed in all."""
-    wanted: dict[Name, int] = {}
-    for line in movement.lines:
-        wanted[line["product_id"]] = wanted.get(line["product_id"], 0) + line["quantity"]
-    return wanted
-
-
-def _values(tenant_id: str, movement: Movement) -> dict[str, object]:
+def parameters(tenant_id: str, movement: Movement) -> dict[str, object]:
+    """Return what the statements about a movement call by name, here and elsewhere."""
     return {
         "tenant_id": tenant_id,
         "warehouse_id": Jsonb(movement.warehouse_id),
         "lines": Jsonb(movement.lines),
     }
+
+
+def _wanted(movement: Movement) -> Counter[Name]:
+    """Return how much of each product is needed in all."""
+    wanted: Counter[Name] = Counter()
+    for line in movement.lines:
+        wanted[line["product_id"]] += line["quantity"]
+    return wanted

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from psycopg.types.json import Jsonb
-
 from examples.inventory import stock
 from examples.inventory.documents import Document, Kind, Movement
 from examples.inventory.events import record
@@ -40,12 +38,7 @@ class AlreadyDone(Exception):
 
 async def add_document(connection: AsyncConnection, kind: Kind, tenant_id: str, movement: Movement) -> UUID:
     """Write down what is to come or to leave, and return its id. Nothing moves yet, so there is no event."""
-    values = {
-        "kind": kind,
-        "tenant_id": tenant_id,
-        "warehouse_id": Jsonb(movement.warehouse_id),
-        "lines": Jsonb(movement.lines),
-    }
+    values = {**stock.parameters(tenant_id, movement), "kind": kind}
     rows = await (await connection.execute(_ADD, values)).fetchall()
     document_id: UUID = rows[0][0]
     return document_id

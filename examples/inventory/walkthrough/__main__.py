@@ -62,7 +62,10 @@ def _walk(stage: Stage, curl: Curl) -> int:
     stage.start_consumer()
     _ship(curl, "flour", 3)
     _await_events(curl)
-    return 0 if _compare(curl) else 1
+    if _compare(curl):
+        return 0
+    print(stage.logs(), file=sys.stderr)
+    return 1
 
 
 def _receive(curl: Curl, product_id: str, quantity: int) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from outbox_notify.embedded import EmbeddedServers
+from outbox_notify.embedded.errors import log_tail
 from outbox_notify.embedded.process import ServerProcess
 
 if TYPE_CHECKING:
@@ -72,6 +73,11 @@ class Stage:
             check=True,
         )
         return done.stdout.strip()
+
+    def logs(self) -> str:
+        """Return the last lines of each log."""
+        names = ("service", "relay", "consumer")
+        return "\n".join(f"--- {name}\n{log_tail(self._log(name))}" for name in names)
 
     def _has_address(self) -> bool:
         return bool(self.address)
