@@ -14,7 +14,7 @@ from outbox_notify.consumer.durable import Durable
 from outbox_notify.consumer.line import Line
 from outbox_notify.consumer.outcomes import Patience
 from outbox_notify.consumer.worker import Worker
-from outbox_notify.errors import OutboxError
+from outbox_notify.errors import ConfigError, OutboxError
 from outbox_notify.observability.logs import get_logger
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ async def consume(
         handler_timeout: seconds that the handler may take; None for no limit.
         ack_wait: seconds without a sign of life after which JetStream delivers a message again; signs are sent as
             long as the handler runs.
-        max_ack_pending: messages without an answer in all processes; 1 unless `concurrency` is more.
+        max_ack_pending: messages without an answer in all processes; 1 unless `concurrency` is more. Setting more
+            gives up the order, for several processes that share the work.
         deliver: where a new durable begins: with all that the stream holds, or with what comes now.
         create: create the durable, or bring it to these values; otherwise it must exist.
         stop_within: seconds that running handlers have to end in after a stop; then they are cancelled.
@@ -84,6 +85,8 @@ async def consume(
         ConfigError: an argument is wrong, or the durable exists and cannot be had like this.
         NotPermitted: the user may not consume.
     """
+    if concurrency < 1:
+        raise ConfigError("concurrency: must be at least 1")
     login = replace(settings or Settings(), nats_url=nats_url, stream=stream, relay_id=durable)
     pending = max_ack_pending or (1 if concurrency == 1 else _PENDING)
     wanted = Durable(stream, durable, tuple(filter_subjects), ack_wait, pending, deliver, create)

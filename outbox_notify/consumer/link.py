@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from outbox_notify.jetstream.addresses import Addresses
 
 _NANOSECONDS = 1_000_000_000
-_EXPIRES = 30
-_HEARTBEAT = 5
+_EXPIRES = 30.0
+_HEARTBEAT = 5.0
 # Two heartbeats may be late before the server, or the request, is taken for lost.
 _SILENCE = 2.5 * _HEARTBEAT
 _WITHIN = 5.0
@@ -79,8 +79,8 @@ class Link:
         self.asked_for += messages
         request = {
             "batch": messages,
-            "expires": _EXPIRES * _NANOSECONDS,
-            "idle_heartbeat": _HEARTBEAT * _NANOSECONDS,
+            "expires": int(_EXPIRES * _NANOSECONDS),
+            "idle_heartbeat": int(_HEARTBEAT * _NANOSECONDS),
         }
         with understood("NATS takes nothing", _WITHIN):
             await self._client.publish(

@@ -144,9 +144,13 @@ class Worker:
                 await self._link.tell(held.reply, word)
 
     async def _fill(self) -> None:
-        """Ask for as many messages as there is room for."""
-        if self._link is not None and not self._stopping.is_set():
-            await self._link.ask_for(self._window - len(self._hand.unanswered()) - self._link.asked_for)
+        """Ask for as many messages as there is room for; not one by one, JetStream keeps only so many requests."""
+        link = self._link
+        if link is None or self._stopping.is_set():
+            return
+        room = self._window - len(self._hand.unanswered()) - link.asked_for
+        if room >= self._window // _AHEAD or not link.asked_for:
+            await link.ask_for(room)
 
     async def _keep_leases(self) -> None:
         """Show signs of life for all that is in hand, in order: so it would also come again."""

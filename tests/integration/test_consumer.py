@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from outbox_notify.consumer import Message, Reject, consume
+from outbox_notify.consumer import Message, Reject, consume, link
 from outbox_notify.embedded import EmbeddedNats
 from outbox_notify.errors import ConfigError
 from tests.support.consuming import (
@@ -24,7 +25,7 @@ from tests.support.consuming import (
     until_all_answered,
     until_durable,
 )
-from tests.support.stream import create_stream, jetstream_api
+from tests.support.stream import connected, create_stream, jetstream_api, listen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -363,6 +364,27 @@ async def test_it_leaves_a_server_that_is_silent_and_goes_on_when_it_speaks(
             nats_server.thaw()
         await publish(url, "bin-1", first=2)
         await until(lambda: seen.handled[-1] == 2)
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+async def test_it_asks_again_when_a_request_has_expired(
+    url: str, monkeypatch: pytest.MonkeyPatch, concurrency: int
+) -> None:
+    monkeypatch.setattr(link, "_EXPIRES", 0.3)
+    monkeypatch.setattr(link, "_HEARTBEAT", 0.1)
+    seen, asked = Seen(), []
+
+    async def hear(msg: Any) -> None:
+        asked.append(json.loads(msg.data)["batch"])
+
+    async with connected(url) as client:
+        await listen(client, f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{DURABLE}", hear)
+        async with consuming(url, seen, concurrency=concurrency):
+            await until(lambda: len(asked) == 3)
+            await publish(url, "bin-1", "bin-1")
+            await until(lambda: seen.handled == [1, 2])
+    window = 1 if concurrency == 1 else 8
+    assert asked[:3] == [window] * 3
 
 
 async def test_a_durable_that_is_deleted_is_made_again(url: str) -> None:
