@@ -57,6 +57,8 @@ class Shell:
         # What it has left in the background, too.
         with self._process:
             os.killpg(self._process.pid, signal.SIGKILL)
+        # Shown when the test fails.
+        print(self.output.read_text())  # noqa: T201
 
     def type(self, text: str) -> str:
         """Return what a block writes, once it has ended."""
@@ -65,7 +67,7 @@ class Shell:
         done, begin = f"--- end of block {self._typed}\n", self.output.stat().st_size
         self._process.stdin.write(f"{text}\necho '{done.rstrip()}'\n")
         self._process.stdin.flush()
-        wait_for(lambda: done in self.output.read_text(), PATIENCE, f"the end of\n{text}\n{self.output}")
+        wait_for(lambda: done in self.output.read_text(), PATIENCE, f"the end of\n{text}")
         return self.output.read_bytes()[begin:].decode().removesuffix(done)
 
 
