@@ -53,7 +53,7 @@ def run_in(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 def test_the_suite_of_the_guide_passes_and_fails_as_it_says(suite: Path) -> None:
     done = run_in(suite, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error")
 
-    assert "1 failed, 6 passed" in done.stdout, done.stdout
+    assert "1 failed, 7 passed" in done.stdout, done.stdout
     said = [line.removeprefix("E").strip() for line in done.stdout.splitlines() if line.startswith("E ")]
     assert "\n".join(said).removeprefix("AssertionError: ").split() == EXAMPLES["failure"].split()
     # What fails is a line of the test, not of ours.
@@ -72,7 +72,7 @@ def test_each_worker_of_xdist_has_servers_of_its_own(suite: Path) -> None:
 
     done = run_in(suite, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2")
 
-    assert "6 passed" in done.stdout, done.stdout
+    assert "7 passed" in done.stdout, done.stdout
 
 
 def test_the_assertions_need_no_pytest(tmp_path: Path) -> None:
