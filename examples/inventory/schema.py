@@ -27,6 +27,8 @@ def migrate(database_url: str) -> None:
         subprocess.CalledProcessError: the outbox could not be made; what was wrong is on stderr.
     """
     with psycopg.connect(database_url, connect_timeout=5) as connection:
+        # Whatever the default: who has waited for its turn must see what the one before has done.
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         connection.execute(_TURN)
         connection.execute(_HISTORY)
         applied = {name for (name,) in connection.execute("SELECT name FROM inventory.migration")}
@@ -38,4 +40,5 @@ def migrate(database_url: str) -> None:
         [(outbox,)] = connection.execute("SELECT to_regclass('public.event_outbox')").fetchall()
     if outbox is None:
         # A deployment does that as a step of its own; here the service is to start on an empty database.
-        subprocess.run([sys.executable, "-m", "outbox_notify", "migrate", "up"], check=True)  # ours
+        command = [sys.executable, "-m", "outbox_notify", "--schema", "public", "migrate", "up"]
+        subprocess.run(command, check=True)  # noqa: S603  # the command is ours

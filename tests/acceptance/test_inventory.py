@@ -12,6 +12,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from examples.inventory.schema import migrate
 from tests.support.inventory import Tenant, address_of, movement, start_service
 from tests.support.postgres import PostgresServers, fresh_database
 from tests.support.processes import wait_for
@@ -241,6 +242,16 @@ def _deadlocks(watching: psycopg.Connection) -> int:
     wait_for(lambda: not watching.execute(others).fetchall(), 20, "the service's connections to end")
     counted = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     return int(watching.execute(counted).fetchall()[0][0])
+
+
+def test_processes_that_start_at_once_make_the_tables_once_whatever_the_isolation(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute(
+            f"ALTER DATABASE {name} SET default_transaction_isolation TO serializable".encode()
+        )
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(migrate, [database] * 4)) == [None] * 4
 
 
 def test_a_stop_lets_the_request_that_is_under_way_end(url: str, tmp_path: Path) -> None:
