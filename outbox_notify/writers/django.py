@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.transaction import TransactionManagementError
 
+from outbox_notify.events import Event
 from outbox_notify.statements import with_plain_marks
+from outbox_notify.writers.connections import wrong_connection
 from outbox_notify.writers.statements import NEEDS_TRANSACTION, writing
 
 if TYPE_CHECKING:
     from uuid import UUID
-
-    from outbox_notify.events import Event
 
 
 def emit(
@@ -35,6 +35,10 @@ def emit(
         django.db.transaction.TransactionManagementError: `serialize` without a transaction that could hold the locks.
         django.db.Error: whatever PostgreSQL refuses; the transaction is then aborted.
     """
+    if events and not isinstance(events[0], Event):
+        raise wrong_connection(
+            "outbox_notify.writers.django.emit", "events, and `using=` for the database", events[0]
+        )
     connection = connections[using]
     if connection.vendor != "postgresql":
         raise TypeError(f"the outbox is a table of PostgreSQL, not of {connection.vendor}")
