@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import sysconfig
 import traceback
 from dataclasses import dataclass
 
 _NANOSECONDS = 1_000_000_000
+# Where Python and what pip installs are.
+_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 IN_PROGRESS = b"+WPI"
 
@@ -39,7 +42,7 @@ class Failed:
 
     Args:
         error: type of the error; its text may quote the event.
-        where: file and line that raised it.
+        where: file and line of the service that led to it.
         delay: seconds until then.
     """
 
@@ -85,5 +88,7 @@ class Patience:
 
 
 def _where(error: Exception) -> str:
+    """Return the innermost line of the service's own code: what a library does with it says little."""
     frames = traceback.extract_tb(error.__traceback__)
-    return f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
+    own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)] or frames[-1:]
+    return f"{own[-1].filename}:{own[-1].lineno} in {own[-1].name}" if own else ""

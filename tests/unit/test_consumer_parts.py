@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -135,6 +136,15 @@ def test_patience_ends_when_it_is_told_to() -> None:
     assert patience.judge(ValueError("s3cret"), 3) == Rejected(
         "delivered 3 times, the last time it failed with ValueError"
     )
+
+
+def test_where_a_handler_failed_is_a_line_of_its_own_not_of_a_library() -> None:
+    try:
+        json.loads("{")
+    except ValueError as error:
+        where = Patience(0.5, 60.0, None).again(error, 1).where
+    assert where.startswith(f"{__file__}:")
+    assert where.endswith(" in test_where_a_handler_failed_is_a_line_of_its_own_not_of_a_library")
 
 
 def test_a_nak_says_when_to_deliver_again() -> None:
