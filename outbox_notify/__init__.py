@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 __all__ = ["Event", "InvalidEvent", "__version__", "emit", "emit_async"]
 
 # Loaded when first asked for, so that `outbox-notify --help` does not wait for psycopg.
-_HOMES = {"Event": "events", "InvalidEvent": "errors", "emit": "writers.psycopg", "emit_async": "writers.psycopg"}
+_HOMES = {
+    "Event": "events",
+    "InvalidEvent": "errors",
+    "emit": "writers.psycopg",
+    "emit_async": "writers.psycopg",
+}
 
 
 def __getattr__(name: str) -> object:
