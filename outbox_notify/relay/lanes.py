@@ -111,11 +111,11 @@ class Lanes:
     def _lets_pass(self, outcome: Outcome) -> bool:
         """Return whether later events of the aggregate may be sent.
 
-        A failure that another try might have spared lets them pass only once it is written, by way of a new claim:
-        were this relay to die before that, another one would try again, and might succeed behind them.
+        A failure that JetStream had a part in lets them pass only once it is written, by way of a new claim: were
+        this relay to die before that, another one would try again, and might succeed behind them.
         """
         if isinstance(outcome, Failed):
-            return outcome.certain and not self._block
+            return not outcome.counted and not self._block
         return isinstance(outcome, Published)
 
     def _return(self, ticket: Ticket) -> None:

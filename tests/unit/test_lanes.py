@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from outbox_notify.relay.lanes import Lanes
 from outbox_notify.relay.outcomes import Failed, Released, Rested, Retry
 from tests.support.fakes import ACKED, batch_of, event
@@ -74,16 +76,21 @@ def test_followers_of_what_came_back_are_released_in_every_batch() -> None:
         assert third.batch.done.is_set()
 
 
-def test_failed_event_lets_the_rest_pass_under_skip() -> None:
+def test_event_that_cannot_even_be_sent_lets_the_rest_pass_under_skip() -> None:
     lanes = Lanes(**SKIP)
     first, second = enter(lanes, event(1, 7), event(2, 7))[0].tickets
     assert lanes.resolve(first, Failed("too large")) == [second]
 
 
-def test_event_that_failed_for_its_last_attempt_lets_the_rest_pass_once_that_is_written() -> None:
+@pytest.mark.parametrize(
+    "refusal",
+    [Failed("too large", counted=True), Failed("tried ten times", counted=True, certain=False)],
+    ids=["for-good", "last-attempt"],
+)
+def test_event_that_jetstream_refused_lets_the_rest_pass_once_that_is_written(refusal: Failed) -> None:
     lanes = Lanes(**SKIP)
     first, second = enter(lanes, event(1, 7), event(2, 7))[0].tickets
-    assert lanes.resolve(first, Failed("refused", counted=True, certain=False)) == []
+    assert lanes.resolve(first, refusal) == []
     assert second.outcome == Released("waits for event 1 of its aggregate")
     assert lanes.claiming() == {7}
     lanes.settled([first, second])

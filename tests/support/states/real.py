@@ -114,7 +114,9 @@ class RealTable(ModelTable):
     async def read(self, relay: str, token: UUID) -> list[ClaimedEvent]:
         """Read from the real one."""
         events = await self._storages[relay].read(token)
-        assert [event.id for event in events] == [row.id for row in self.under(token)]
+        # A light batch was read with its claim, and may have been overtaken since.
+        under = [row.id for row in self.under(token)]
+        assert [event.id for event in events if event.id in under] == under
         return events
 
     async def settle(self, relay: str, token: UUID, outcomes: Mapping[ClaimedEvent, Outcome]) -> int:

@@ -157,8 +157,15 @@ class Stage:
 
     def check(self) -> None:
         """Fail when something is as it must never be."""
+        self._check_relays()
         self._check_rows()
         self._check_order()
+
+    def _check_relays(self) -> None:
+        """Raise what has ended a relay: left alone, the others would only wait for what it had in hand."""
+        for task in self._tasks.values():
+            if task.done():
+                task.result()
 
     def _check_rows(self) -> None:
         """One lease a row, attempts and claims bounded, published for good, and only what is stored."""
