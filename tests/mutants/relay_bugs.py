@@ -118,7 +118,13 @@ BUGS = (
     ),
     Bug(
         "failed-event-lets-others-pass-before-that-is-written",
-        (Edit(f"{_RELAY}/lanes.py", "return not outcome.counted and not self._block", "return not self._block"),),
+        (
+            Edit(
+                f"{_RELAY}/lanes.py",
+                "return not outcome.counted and not self._block",
+                "return not self._block",
+            ),
+        ),
         "tests/unit/test_lanes.py",
         "test_event_that_jetstream_refused_lets_the_rest_pass_once_that_is_written",
     ),
