@@ -23,6 +23,7 @@ from outbox_notify.testing import (
     refute_emitted,
     refute_emitted_async,
 )
+from outbox_notify.testing.databases import recover
 from tests.support.events import put
 from tests.support.outbox import fill
 
@@ -103,6 +104,8 @@ async def test_asynchronous_connections_see_the_same(database: str) -> None:
 
         await assert_emitted_async(connection, "goods.received", times=2, tenant_id="acme")
         assert len(await emitted_async(cursor)) == 2
+        with pytest.raises(AssertionError, match="expected, 2 found"):
+            await assert_emitted_async(connection, "goods.received")
         await refute_emitted_async(connection, "goods.received", payload={"n": 2})
         with pytest.raises(AssertionError, match="no event of any type expected"):
             await refute_emitted_async(connection)
@@ -154,3 +157,10 @@ def test_drain_tells_what_is_wrong(empty_database: str, database: str, nats_serv
     nats_server.stop()
     with pytest.raises(Unreachable, match=r"no answer within 0\.1 s"):
         drain(database, nats_server.url, shutdown_timeout=0.1)
+
+
+def test_a_server_that_a_test_has_ended_or_frozen_runs_again(nats_server: EmbeddedNats) -> None:
+    for harm in (nats_server.stop, nats_server.kill, nats_server.freeze):
+        harm()
+        recover(nats_server)
+        assert read_stream(nats_server.url) == []

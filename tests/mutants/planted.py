@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from tests.mutants import (
     batch_bugs,
+    consumer_bugs,
     doctor_bugs,
     nats_bugs,
     relay_bugs,
     repair_bugs,
     schema_bugs,
     table_bugs,
+    testing_bugs,
     wake_bugs,
     watch_bugs,
     writer_bugs,
@@ -26,4 +28,6 @@ BUGS = (
     *watch_bugs.BUGS,
     *doctor_bugs.BUGS,
     *writer_bugs.BUGS,
+    *consumer_bugs.BUGS,
+    *testing_bugs.BUGS,
 )
