@@ -60,6 +60,7 @@ def test_the_suite_of_the_guide_passes_and_fails_as_it_says(suite: Path) -> None
     assert "outbox_notify/testing" not in done.stdout
 
 
+@pytest.mark.slow
 def test_the_example_without_pytest_runs(suite: Path) -> None:
     done = run_in(suite, "-W", "error", "without_pytest.py")
 
