@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
+from uuid import UUID
 
 import psycopg
 import pytest
 from psycopg import errors
 
-from outbox_notify import emit
+from outbox_notify import Event, emit
 from outbox_notify.statements import statement
 from outbox_notify.testing import emitted, order_violations
 from tests.support.arrivals import body, moved, numbers
 from tests.support.outbox import fill
+from tests.support.processes import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.support.arrivals import Drain
 
@@ -130,6 +134,32 @@ def test_an_event_whose_row_id_is_taken_is_refused_and_does_not_vanish(conn: Lin
 
 def test_repeats_are_ignored_by_the_statement_that_writes_everything_else() -> None:
     assert statement("emit_once", "public") == f"{statement('emit', 'public')}\nON CONFLICT DO NOTHING"
+
+
+@contextmanager
+def both_writing(conn: Link, database: str) -> Iterator[tuple[Link, Link, Future[list[UUID]]]]:
+    """Two writers of one event id; the second waits for the end of the first, in a thread."""
+    once = Event("acme", "stock.moved", {"n": 1}, event_id=UUID(int=1))
+    with psycopg.connect(database) as one, psycopg.connect(database) as other:
+        other.execute("SELECT 1")
+        emit(one, once)
+        with ThreadPoolExecutor(1) as thread:
+            waiting = thread.submit(emit, other, once)
+            blocked = "SELECT 1 WHERE cardinality(pg_blocking_pids(%s)) > 0"
+            wait_for(lambda: conn.execute(blocked, [other.info.backend_pid]).rowcount == 1, 10, "one to wait")
+            yield one, other, waiting
+
+
+@pytest.mark.parametrize("ends", [Link.commit, Link.rollback])
+def test_of_two_writers_with_one_event_id_one_is_heard(
+    ends: Callable[[Link], None], conn: Link, database: str, arrive: Drain
+) -> None:
+    with both_writing(conn, database) as (one, other, waiting):
+        ends(one)
+        assert waiting.result() == [UUID(int=1)]
+        other.commit()
+
+    assert numbers(arrive()) == [1]
 
 
 def prepare(conn: Link, name: str, n: int) -> None:
