@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from outbox_notify.postgres.queries import query
 from outbox_notify.testing.asking import ask, ask_async
-from outbox_notify.testing.events import EmittedEvent, how_it_differs
+from outbox_notify.testing.events import EmittedEvent, check_names, how_it_differs
 from outbox_notify.testing.failures import not_as_often, unwanted
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ def _counted(
     events: Sequence[EmittedEvent], event_type: str, times: int | None, expected: Expected
 ) -> EmittedEvent | list[EmittedEvent]:
     __tracebackhide__ = True
+    check_names(expected)
     matching = [event for event in events if not how_it_differs(event, event_type, expected)]
     if len(matching) != (1 if times is None else times):
         raise AssertionError(not_as_often(events, event_type, times, expected))
@@ -134,5 +135,6 @@ def _counted(
 
 def _refuse(events: Sequence[EmittedEvent], event_type: str | None, expected: Expected) -> None:
     __tracebackhide__ = True
+    check_names(expected)
     if not all(how_it_differs(event, event_type, expected) for event in events):
         raise AssertionError(unwanted(events, event_type, expected))

@@ -71,6 +71,12 @@ class Expected(TypedDict, total=False):
     headers: Mapping[str, object]
 
 
+def check_names(expected: Expected) -> None:
+    """Raise TypeError for what no event has: misspelt, it would be true of every event, or of none."""
+    for name in expected.keys() - Expected.__annotations__.keys():
+        raise TypeError(f"an event has no {name!r} to expect: {', '.join(Expected.__annotations__)}")
+
+
 def how_it_differs(event: EmittedEvent, event_type: str | None, expected: Expected) -> list[str]:
     """Return one line for each thing that is not as expected; an event of another type is not looked into."""
     if event_type not in {None, event.event_type}:

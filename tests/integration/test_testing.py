@@ -57,6 +57,13 @@ def test_an_event_is_seen_before_it_is_committed_and_by_nobody_else(conn: Link, 
     refute_emitted(conn)
 
 
+def test_what_is_misspelt_is_refused_even_where_nothing_was_emitted(conn: Link) -> None:
+    with pytest.raises(TypeError, match="'tenant'"):
+        refute_emitted(conn, tenant="acme")  # type: ignore[call-arg]  # what is tried
+    with pytest.raises(TypeError, match="'data'"):
+        assert_emitted(conn, "goods.received", data=1)  # type: ignore[call-overload]  # what is tried
+
+
 def test_rows_of_any_kind_and_results_that_wait_do_not_disturb(conn: Link) -> None:
     conn.row_factory = dict_row
     cursor = conn.execute("SELECT 1 AS one")
