@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
 
 from outbox_notify.errors import OutboxError
+from outbox_notify.postgres.bodies import may_be_a_body, read_events
 from outbox_notify.postgres.pool import Pool
-from outbox_notify.postgres.queries import query
 from outbox_notify.relay.claims import Claim, ClaimedEvent, Wanted
 from outbox_notify.relay.late_commits import Transactions
 from outbox_notify.relay.leases import lease_clock
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from outbox_notify.config.settings import Settings
-    from outbox_notify.postgres.transaction import Link
     from outbox_notify.relay.outcomes import Outcome
 
 _REMEMBERED = 2500
@@ -86,14 +84,22 @@ class Storage:
         Raises:
             OutboxError: PostgreSQL cannot be reached, or refuses.
         """
+        try:
+            return await self._claimed(wanted, opening=True)
+        except OutboxError as error:
+            if not may_be_a_body(error):
+                raise
+        return await self._claimed(wanted, opening=False)
+
+    async def _claimed(self, wanted: Wanted, *, opening: bool) -> Claim:
         asked = {name: getattr(wanted, name) for name in Wanted.__slots__}
-        parameters = {**self._limits, **asked, "passed": Jsonb(wanted.passed)}
+        parameters = {**self._limits, **asked, "passed": Jsonb(wanted.passed), "opening": opening}
 
         asked_at: list[float] = []
         [begun], [row], light = await self._pool.transaction(
             ("claim_begin", {}),
             ("claim", parameters),
-            ("read_bodies", {"token": None}),
+            ("read_bodies", {"token": None, "only": None}),
             on_try=lambda: asked_at.append(lease_clock()),
         )
         if light:
@@ -103,21 +109,14 @@ class Storage:
         return _claim(row, begun.server, leased_at)
 
     async def read(self, token: UUID) -> list[ClaimedEvent]:
-        """Return the events under a lease, in write order.
+        """Return the events under a lease, in write order; those that cannot be read with a flaw.
 
         Raises:
             OutboxError: PostgreSQL cannot be reached, or refuses.
         """
         if token in self._read_already:
             return self._read_already.pop(token)
-
-        async def statements(conn: Link) -> list[ClaimedEvent]:
-            cursor = conn.cursor(row_factory=args_row(ClaimedEvent), binary=True)
-            await cursor.execute(query("read_bodies", self._schema), {"token": token})
-            return await cursor.fetchall()
-
-        events: list[ClaimedEvent] = await self._pool.run(statements)
-        return events
+        return await read_events(self._pool, self._schema, token)
 
     async def settle(self, token: UUID, outcomes: Mapping[ClaimedEvent, Outcome]) -> int:
         """Write what became of the events of a lease.

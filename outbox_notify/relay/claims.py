@@ -81,6 +81,7 @@ class ClaimedEvent:
         attempts: publishes that failed because of it so far.
         body: the payload as it goes on the wire.
         tried: whether it was in hand before, and so may be in the stream already.
+        flaw: why it cannot be read, if so: then body and headers are missing.
     """
 
     id: int
@@ -96,6 +97,7 @@ class ClaimedEvent:
     attempts: int
     body: bytes
     tried: bool = False
+    flaw: str | None = None
 
     @property
     def route(self) -> str:

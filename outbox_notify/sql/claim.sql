@@ -6,6 +6,7 @@
 -- running_from    instead, the lowest id that it may have drawn
 -- scan, rows      how many rows to look at, and how many of them to take at most
 -- bytes           stop before bodies and headers pass this size; the first event is taken whatever its size
+-- opening         whether bodies may be opened, to weigh or to read them: some cannot be, and who knows which
 -- max_claims      an event claimed this often without an outcome is taken alone
 -- own             leases of this relay
 -- seen_to         the newest lease known: what is newer, and not own, belongs to another relay
@@ -134,9 +135,11 @@ waiting AS MATERIALIZED (
     LIMIT %(rows)s::bigint
 ),
 candidate AS MATERIALIZED (
-    SELECT id, ordering_key, claims, stored, compressed FROM scanned WHERE NOT rests AND NOT paused AND NOT held
+    SELECT id, ordering_key, claims, stored, compressed, true AS is_scanned
+    FROM scanned
+    WHERE NOT rests AND NOT paused AND NOT held
     UNION ALL
-    SELECT id, ordering_key, claims, stored, compressed FROM waiting
+    SELECT id, ordering_key, claims, stored, compressed, false AS is_scanned FROM waiting
 ),
 -- By key, the first event that is tried and returned, or that rests, and is not taken now: later ones wait.
 barrier AS MATERIALIZED (
@@ -191,6 +194,7 @@ free AS MATERIALIZED (
         candidate.id,
         candidate.stored,
         candidate.compressed,
+        candidate.is_scanned,
         row_number() OVER by_id AS row,
         count(*) FILTER (WHERE candidate.compressed AND candidate.stored > 4096) OVER by_id AS large,
         count(*) FILTER (WHERE candidate.claims >= %(max_claims)s::int) OVER by_id AS suspects
@@ -199,7 +203,8 @@ free AS MATERIALIZED (
     WHERE barrier.id IS NULL OR candidate.id < barrier.id
     WINDOW by_id AS (ORDER BY candidate.id)
 ),
--- What a body weighs in memory. A compressed one has to be opened to know, so only a few large ones are.
+-- What a body weighs in memory. A compressed one has to be opened to know, so only a few large ones are; unopened, it
+-- may be as much larger as compression can make it.
 sized AS MATERIALIZED (
     SELECT
         id,
@@ -207,6 +212,7 @@ sized AS MATERIALIZED (
         suspects,
         sum(CASE
             WHEN NOT compressed THEN stored
+            WHEN NOT %(opening)s::boolean THEN stored * 100
             WHEN stored <= 1024 THEN stored * 8
             ELSE (
                 SELECT coalesce(octet_length(payload_bytes), octet_length(payload::text)) + pg_column_size(headers)
@@ -241,7 +247,7 @@ claimed AS (
 -- The scan is done with everything up to here: taken, or passed over and remembered.
 frontier AS MATERIALIZED (
     SELECT coalesce(
-        (SELECT min(free.id) - 1 FROM free JOIN scanned USING (id) WHERE free.id NOT IN (SELECT id FROM chosen)),
+        (SELECT min(id) - 1 FROM free WHERE is_scanned AND id NOT IN (SELECT id FROM chosen)),
         (SELECT scanned_to FROM reach)) AS id
 ),
 passed AS MATERIALIZED (
@@ -264,7 +270,8 @@ SELECT
     set_config(
         'outbox_notify.light',
         CASE
-            WHEN (SELECT count(*) <= %(light_rows)s::bigint AND max(bytes) <= %(light_bytes)s::bigint FROM chosen)
+            WHEN %(opening)s::boolean
+                AND (SELECT count(*) <= %(light_rows)s::bigint AND max(bytes) <= %(light_bytes)s::bigint FROM chosen)
             THEN (SELECT value FROM token)::text
             ELSE ''
         END,

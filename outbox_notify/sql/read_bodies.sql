@@ -1,5 +1,6 @@
--- Read the events of one lease, in write order; without a token, those of a light claim before it. Apart from the claim, whose turn must not last until a slow
--- relay has taken ten megabytes off the wire. The columns stand in the order of ClaimedEvent's fields.
+-- Read the events of one lease, in write order, or only one of them; without a token, those of a light claim before it.
+-- Apart from the claim, whose turn must not last until a slow relay has taken ten megabytes off the wire. The columns
+-- stand in the order of ClaimedEvent's fields.
 SELECT
     id,
     event_id::text AS event_id,
@@ -20,4 +21,5 @@ SELECT
 FROM {schema}.event_outbox
 WHERE status = 'in_progress'
     AND lease_token = coalesce(%(token)s::uuid, nullif(current_setting('outbox_notify.light', true), '')::uuid)
+    AND (%(only)s::bigint IS NULL OR id = %(only)s::bigint)
 ORDER BY lease_token, id
