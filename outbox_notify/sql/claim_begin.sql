@@ -3,10 +3,11 @@
 -- than the lock, and two relays would hold one aggregate.
 -- seqscan off: a plan cached while the table was empty must not outlive that; bitmaps would lose the order.
 -- index scans on: with the others off there is nothing else left, whatever the role's defaults say.
--- server: tells servers, and starts of one, apart: after a failover or a crash, ids may have gone back.
+-- server: tells servers, and starts of one, apart: after a failover or a crash, ids may have gone back. When one of its
+-- processes dies, the server recovers without a new start; but its statistics begin anew.
 -- timeouts: together shorter than the silence after which a relay gives a connection up, as in settle_begin.sql.
 SELECT
-    extract(epoch FROM pg_postmaster_start_time())::text AS server,
+    extract(epoch FROM greatest(pg_postmaster_start_time(), pg_stat_get_bgwriter_stat_reset_time()))::text AS server,
     set_config('lock_timeout', '4s', true) AS lock_timeout,
     set_config('statement_timeout', '9s', true) AS statement_timeout,
     set_config('enable_seqscan', 'off', true) AS enable_seqscan,

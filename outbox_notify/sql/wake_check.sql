@@ -3,4 +3,4 @@
 SELECT
     ARRAY(SELECT pg_listening_channels()) AS channels,
     current_setting('transaction_read_only')::boolean AS read_only,
-    extract(epoch FROM pg_postmaster_start_time())::text AS server
+    extract(epoch FROM greatest(pg_postmaster_start_time(), pg_stat_get_bgwriter_stat_reset_time()))::text AS server
