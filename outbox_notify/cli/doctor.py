@@ -33,7 +33,7 @@ _LONGEST = 1000
 )
 @click.pass_context
 def command(ctx: click.Context, /, *, as_json: bool, wait: float) -> None:
-    r"""Look for what is wrong with settings, PostgreSQL, NATS and the stream, and say what mends it.
+    """Look for what is wrong with settings, PostgreSQL, NATS and the stream, and say what mends it.
 
     Each row is ok, warn (it works, and costs something) or fail. Ends with 1 when a row is fail, also when a server
     cannot be reached; with 78 when the settings cannot be read. Nothing is changed, and nothing is stored.
@@ -43,7 +43,7 @@ def command(ctx: click.Context, /, *, as_json: bool, wait: float) -> None:
     outbox-notify doctor
     outbox-notify doctor --wait 60 && outbox-notify relay      when servers start together
     outbox-notify doctor --json | jq '.checks[] | select(.level != "ok")'
-    """
+    """  # noqa: D301  # a raw backslash would not be click's mark for "do not wrap"
     from outbox_notify.operations.doctor.examination import examine_until_well, worst
     from outbox_notify.operations.doctor.findings import Level
 

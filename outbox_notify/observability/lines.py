@@ -46,7 +46,11 @@ LINES = {
     ),
     "route.recovered": Line("info", "A route that rested takes events again.", "route"),
     "outage.started": Line("warning", "A server is away; events wait.", "component, reason"),
-    "outage.ended": Line("info", "It is back.", "component, after: what it had been"),
+    "outage.ended": Line(
+        "info",
+        "It is back, or there for the first time since the start.",
+        "component, after: what it had been",
+    ),
     "nats.connected": Line(
         "info", "A connection to NATS was replaced without an outage.", "component, after: nothing"
     ),
