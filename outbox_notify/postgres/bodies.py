@@ -60,9 +60,11 @@ async def _alone(pool: Pool, schema: str, token: UUID, outline: ClaimedEvent) ->
 
 async def _events(pool: Pool, schema: str, name: str, **parameters: object) -> list[ClaimedEvent]:
     async def statements(conn: Link) -> list[ClaimedEvent]:
-        cursor = conn.cursor(row_factory=args_row(ClaimedEvent), binary=True)
-        await cursor.execute(query(name, schema), parameters)
-        return await cursor.fetchall()
+        async with conn.transaction():
+            await conn.execute(query("read_begin", schema))
+            cursor = conn.cursor(row_factory=args_row(ClaimedEvent), binary=True)
+            await cursor.execute(query(name, schema), parameters)
+            return await cursor.fetchall()
 
     events: list[ClaimedEvent] = await pool.run(statements)
     return events

@@ -121,6 +121,21 @@ async def test_what_a_relay_notes_is_what_it_was_told_whatever_the_database_is_s
     assert noted == [(reason,), (reason,)]
 
 
+async def test_a_timeout_that_is_meant_for_other_work_ends_no_read(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO event_outbox (tenant_id, event_type, payload_bytes)"
+            " SELECT 'acme', 'image.stored', convert_to(repeat('x', 100000), 'UTF8') FROM generate_series(1, 1000)"
+        )
+    async with claiming(database, batch_size=1000) as desk:
+        claim = await desk.claim(bytes=10**9)
+        # The connections are there already: their session has it from now on.
+        for conn in desk.storage._pool._connections._idle:
+            await conn.execute("SET statement_timeout = '20ms'")
+        assert claim.token is not None
+        assert len(await desk.storage.read(claim.token)) == 1000
+
+
 def test_a_relay_works_whatever_the_database_is_set_to(odd_database: str, arrive: Drain) -> None:
     with psycopg.connect(odd_database, autocommit=True) as connection:
         for place in range(20):
