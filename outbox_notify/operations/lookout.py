@@ -125,6 +125,16 @@ class Lookout:
             link.shutdown(socket.SHUT_RDWR)
 
     def _connected(self, work: Callable[[psycopg.Connection], T]) -> T:
+        was_open = self._conn is not None and not self._conn.closed
+        try:
+            return self._work(work)
+        except DatabaseUnreachable:
+            # The server may have ended it since the last look: that says nothing of how the server is now.
+            if not was_open:
+                raise
+        return self._work(work)
+
+    def _work(self, work: Callable[[psycopg.Connection], T]) -> T:
         if self._conn is None or self._conn.closed:
             self._conn = connect(self._settings, "watch")
             # The way may lead through a pooler, which keeps nothing for us.

@@ -73,6 +73,23 @@ async def test_nothing_due_has_no_age(database: str) -> None:
     assert (look.pending, look.oldest_pending, look.oldest_pending_age) == (0, None, 0.0)
 
 
+async def test_connection_that_was_ended_meanwhile_is_replaced_without_an_alarm(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_INTERVAL", 0.2)
+    async with looking(database) as (_, notes):
+        await until(lambda: bool(notes.of("database.looked")), 10)
+        with psycopg.connect(database, autocommit=True) as conn:
+            ended = conn.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            ).fetchall()
+        looks = len(notes.of("database.looked"))
+        await until(lambda: len(notes.of("database.looked")) > looks, 10)
+    assert ended == [(True,)]
+    assert [note["error"] for note in notes.of("database.asked") if note["error"]] == []
+
+
 async def test_counting_stops_where_it_would_cost_too_much(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
