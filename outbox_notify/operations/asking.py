@@ -27,6 +27,8 @@ Row = TypeVar("Row")
 _RELAYS = "outbox-notify relay "
 # Past this share of the notification queue the trigger leaves the wake to the sweep.
 _FULL = 0.5
+# Seconds for which a transaction may be open before dead rows pile up behind it.
+_LONG = 60.0
 
 
 def gather(
@@ -95,6 +97,7 @@ class _Questions:
             locks=self.locks(event.locker, "table", "turn", "row"),
             wakes=self._wakes(),
             before=before,
+            horizon=next(iter(self._rows(Lock, "why_horizon", long=_LONG)), None),
         )
 
     def _pause(self, event: Event) -> Pause | None:

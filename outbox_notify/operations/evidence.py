@@ -63,7 +63,8 @@ class Lock:
     """A transaction that is, or may be, in the way.
 
     Args:
-        kind: `table`, `writer`, `turn` or `row`; what each means stands in `sql/why_locks.sql`.
+        kind: `table`, `writer`, `turn` or `row`; what each means stands in `sql/why_locks.sql`. Or `horizon`, which is
+            in nobody's way: it only makes claims pass by dead rows.
         pid: None for a prepared transaction.
         open_seconds: None when the role may not know.
     """
@@ -95,6 +96,7 @@ class Evidence:
         locks: who stands in the way of a claim.
         wakes: whether writers wake relays.
         before: how many events are due before it, 100,000 at most; None when it is not due.
+        horizon: whose transaction has kept dead rows for long; None when nobody's has, or it is not due.
     """
 
     event: Event
@@ -105,6 +107,7 @@ class Evidence:
     locks: Sequence[Lock] = ()
     wakes: bool = True
     before: int | None = None
+    horizon: Lock | None = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ _WHAT = {
     "writer": "has written to the outbox and not committed",
     "turn": "holds the turn to claim",
     "row": "has the row of the event locked",
+    "horizon": "keeps VACUUM from removing dead rows",
 }
 
 

@@ -201,7 +201,8 @@ def _next(found: Evidence, _rules: Rules) -> Why:
     least = "at least " if before >= _MOST_COUNTED else ""
     queue = f"{least}{before:,} due events are before it" if before else "it is the next"
     states = ", ".join(f"{relay.relay} is {relay.state}" for relay in found.relays if relay.version)
-    return Why("due", f"{_due_for(found.event)}, nothing holds it back, {queue}; relays: {states}")
+    slow = f"; claims pass by dead rows: {described(found.horizon)}" if found.horizon else ""
+    return Why("due", f"{_due_for(found.event)}, nothing holds it back, {queue}; relays: {states}{slow}")
 
 
 _REASONS: tuple[Callable[[Evidence, Rules], Why | None], ...] = (

@@ -12,6 +12,7 @@ import pytest
 from outbox_notify.config.settings import Settings
 from outbox_notify.errors import OutboxError, SchemaError
 from outbox_notify.ids import new_event_id
+from outbox_notify.operations import asking
 from outbox_notify.operations.asking import gather
 from outbox_notify.operations.evidence import Evidence, Missing
 from outbox_notify.operations.pause import Target, pause
@@ -129,6 +130,24 @@ def test_events_before_it_are_counted(conn: psycopg.Connection) -> None:
     found = why(conn, put(conn))
     assert found.state == "due"
     assert "3 due events are before it; relays: relay-1 is awake" in found.sentence
+
+
+@BOTH
+@pytest.mark.usefixtures("idle_relay")
+def test_transaction_that_holds_the_horizon_for_long_is_named(
+    conn: psycopg.Connection, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row_id = put(conn)
+    with psycopg.connect(database, application_name="nightly report") as report:
+        report.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        report.execute("SELECT count(*) FROM event_outbox")
+        pid = report.info.backend_pid
+        assert "dead rows" not in why(conn, row_id).sentence
+        monkeypatch.setattr(asking, "_LONG", 0.0)
+        found = why(conn, row_id)
+    assert found.state == "due"
+    assert f"claims pass by dead rows: pid {pid} (nightly report) of role postgres keeps" in found.sentence
+    assert "dead rows" not in why(conn, row_id).sentence
 
 
 @pytest.mark.usefixtures("idle_relay")
