@@ -14,7 +14,7 @@ SECONDS ?= 120
 SEED   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo example psql migrate migrate-status test test-faults soak test-system test-mutants bench bench-peers check docs reference dist clean compose-up compose-down
+.PHONY: help setup run demo example psql migrate migrate-status test test-faults test-slow soak test-system test-mutants bench bench-peers check docs reference dist clean compose-up compose-down
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ test: $(READY) ## run the test suite in some ten minutes: make test ARGS="-k wak
 
 test-faults: $(READY) ## run every numbered fault case, also those that take minutes, and print their table
 	$(BIN)/python -m pytest -m "fault and not system" --cases $(ARGS)
+
+test-slow: $(READY) ## run what takes long beside the fault cases: less than ten minutes
+	$(BIN)/python -m pytest -m "slow and not fault and not system" $(ARGS)
 
 soak: $(READY) ## let random faults loose for a while: make soak SECONDS=120 SEED=7 ARGS="--plain-stream --json"
 	@exec $(BIN)/python -m tests.soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ARGS)

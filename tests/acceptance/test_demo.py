@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
+import pytest
 
 from tests.support.command import CommandProcess, run
 from tests.support.processes import assert_gone, descendants_of
@@ -76,6 +77,7 @@ def test_nothing_outlives_a_killed_demo(command_process: Callable[..., CommandPr
     assert_gone(processes)
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_does_not_wait_for_a_server_that_hangs(
     command_process: Callable[..., CommandProcess],
 ) -> None:
@@ -90,6 +92,7 @@ def test_a_second_ctrl_c_does_not_wait_for_a_server_that_hangs(
     assert_gone(processes)
 
 
+@pytest.mark.slow
 def test_a_relay_that_ends_by_itself_ends_the_demo_with_its_reason(
     command_process: Callable[..., CommandProcess],
 ) -> None:

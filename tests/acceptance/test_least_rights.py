@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from outbox_notify.embedded import EmbeddedNats
     from tests.support.command import CommandProcess
 
-pytestmark = pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
+pytestmark = pytest.mark.parametrize(
+    "postgres_version", [pytest.param(16, marks=pytest.mark.slow), 18], ids=["pg16", "pg18"]
+)
 
 
 @pytest.fixture

@@ -128,6 +128,7 @@ def test_postgresql_that_stops_or_hangs_makes_it_unready_and_never_dead(
     wait_until_ready(address, within=30)
 
 
+@pytest.mark.slow
 def test_events_that_do_not_get_through_make_it_unready(
     database: str, nats_server: EmbeddedNats, relay_process: Callable[..., CommandProcess]
 ) -> None:

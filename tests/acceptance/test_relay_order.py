@@ -29,7 +29,7 @@ RelayProcess: TypeAlias = "Callable[..., CommandProcess]"
 QUICK = {"OUTBOX_LEASE": "3s", "OUTBOX_PUBLISH_TIMEOUT": "1500ms", "OUTBOX_SWEEP_INTERVAL": "500ms"}
 
 
-@pytest.mark.parametrize("relays", [1, 2])
+@pytest.mark.parametrize("relays", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_writers_without_a_pause_keep_their_order(
     database: str, nats_server: EmbeddedNats, relay_process: RelayProcess, relays: int
 ) -> None:

@@ -99,6 +99,7 @@ def test_with_retention_0_published_events_are_deleted(
     assert _numbers(nats_server) == [*range(1, 401)] * 5
 
 
+@pytest.mark.slow
 def test_published_events_are_pruned_after_the_retention_and_nothing_else(
     database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
 ) -> None:

@@ -231,6 +231,7 @@ def test_drain_exits_69_when_a_server_is_away(
     assert relay.text == f"outbox-notify: no progress for 2 s: {reasons[away]}\n"
 
 
+@pytest.mark.slow
 def test_drain_goes_on_as_long_as_there_is_progress(
     database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
 ) -> None:

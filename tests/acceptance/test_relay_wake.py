@@ -49,7 +49,14 @@ def figures(name: str, seconds: list[float]) -> tuple[float, float]:
     return cuts[49], cuts[98]
 
 
-@pytest.mark.parametrize(("postgres_version", "wake"), [(16, "armed"), (18, "armed"), (18, "always")])
+@pytest.mark.parametrize(
+    ("postgres_version", "wake"),
+    [
+        pytest.param(16, "armed", marks=pytest.mark.slow),
+        (18, "armed"),
+        pytest.param(18, "always", marks=pytest.mark.slow),
+    ],
+)
 def test_an_idle_relay_delivers_in_milliseconds(
     database: str, nats_server: EmbeddedNats, relay_process: RelayProcess, wake: str
 ) -> None:

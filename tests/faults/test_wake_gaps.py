@@ -56,7 +56,7 @@ def test_t02_what_is_committed_while_the_relay_begins_to_listen_is_found(
     assert max(ages.all()) < LATEST + _start_up(relay)
 
 
-@pytest.mark.parametrize("relays", [1, 2])
+@pytest.mark.parametrize("relays", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_t02_no_event_falls_between_two_looks(
     relays: int,
     conn: psycopg.Connection,

@@ -144,7 +144,9 @@ async def test_account_without_jetstream_is_told_so() -> None:
     assert "not enabled for account" in str(error)
 
 
-@pytest.mark.parametrize("subject", ["$JS.API.STREAM.CREATE.OUTBOX", "$JS.API.STREAM.NAMES"])
+@pytest.mark.parametrize(
+    "subject", ["$JS.API.STREAM.CREATE.OUTBOX", pytest.param("$JS.API.STREAM.NAMES", marks=pytest.mark.slow)]
+)
 async def test_right_that_is_missing_is_named(subject: str) -> None:
     with EmbeddedNats(config=USER % subject) as server:
         error = await refused(server)
