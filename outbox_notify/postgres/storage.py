@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from outbox_notify.config.settings import Settings
     from outbox_notify.relay.outcomes import Outcome
 
-_REMEMBERED = 2500
+_REMEMBERED = 5000
 # What is read together with its claim: so little that the sockets between a frozen relay and PostgreSQL hold it.
 _LIGHT_ROWS, _LIGHT_BYTES = 8, 8192
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from outbox_notify.relay.late_commits import Transactions
 
-_MOST_PASSED_KEYS = 2048
+_MOST_PASSED_KEYS = 4096
 _MOST_KEYS_OF_A_TENANT = 256
 
 

@@ -187,7 +187,7 @@ def test_walk_that_could_not_note_all_it_passed_over_never_becomes_the_front() -
     frontier.advance(scan(100_000), 0)
     frontier.look_at_all()
     frontier.begin(walking=True)
-    rows = [held(1000 + n, key=1000 + n, tenant=f"t{n % 100}") for n in range(2300)]
+    rows = [held(1000 + n, key=1000 + n, tenant=f"t{n % 100}") for n in range(4500)]
     frontier.advance(scan(90_000, rows, exhausted=True), claimed=1)
     assert frontier.begin() == 100_001
     assert frontier.at.passed == {7: 17}
@@ -209,11 +209,11 @@ def test_walk_without_room_to_note_what_is_in_the_way_ends() -> None:
     frontier = far()
     frontier.advance(scan(100_000), 0)
     frontier.look_at_all()
-    rows = [held(1000 + n, key=n, tenant=f"t{n % 100}") for n in range(2048)]
+    rows = [held(1000 + n, key=n, tenant=f"t{n % 100}") for n in range(4096)]
     frontier.begin()
-    step(frontier, 4000, *rows)
+    step(frontier, 6000, *rows)
     frontier.begin(walking=True)
-    frontier.advance(scan(8000, [held(4001, key=9999)], free=0, exhausted=False), 0)
+    frontier.advance(scan(8000, [held(6001, key=9999)], free=0, exhausted=False), 0)
     assert frontier.walk is None
 
 
@@ -232,14 +232,14 @@ def test_claim_that_could_not_name_all_it_passed_over_is_gone_on_with_after_the_
 
 def test_memory_is_bounded_and_the_frontier_stops_before_what_does_not_fit() -> None:
     frontier = Frontier(LOOK)
-    rows = [held(1000 + n, key=n, tenant=f"t{n % 100}") for n in range(3000)]
-    assert advanced(frontier, 9000, *rows, claimed=0) == 1000 + 2048
-    assert len(frontier.front.passed) == 2048
+    rows = [held(1000 + n, key=n, tenant=f"t{n % 100}") for n in range(6000)]
+    assert advanced(frontier, 9000, *rows, claimed=0) == 1000 + 4096
+    assert len(frontier.front.passed) == 4096
 
 
 def test_stuck_frontier_looks_further_and_further_until_something_may_go() -> None:
     frontier = Frontier(LOOK)
-    rows = [held(1000 + n, key=n, tenant=f"t{n % 100}") for n in range(3000)]
+    rows = [held(1000 + n, key=n, tenant=f"t{n % 100}") for n in range(6000)]
     looks = []
     for _ in range(20):
         advanced(frontier, 9000, *rows, claimed=0)
