@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MILLION = 1_000_000
 # Pairs of stretches, one with a question and one without; every second pair begins with the other.
-PAIRS, STRETCH = 16, 2.0
+PAIRS, STRETCH = 12, 2.0
 # What a question takes away depends on how often it is asked: here as often as Prometheus scrapes, seconds.
 ASKED_EVERY, LARGEST_SHARE = 15.0, 0.03
 QUESTIONS = (
@@ -80,7 +80,7 @@ def test_questions_do_not_slow_the_relay(
     measured: Callable[..., None],
 ) -> None:
     put_many(conn)
-    fill(conn, MILLION // 2)
+    fill(conn, MILLION)
     relay = relay_process(OUTBOX_WAKE="poll", OUTBOX_HTTP="127.0.0.1:0")
     metrics = f"http://{relay.wait_for_record('http.ready')['address']}/metrics"
     wait_for_stored(nats_server.url, 10_000)
