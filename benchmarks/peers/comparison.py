@@ -96,7 +96,8 @@ class Series:
     def _install(self) -> None:
         self._progress.case("installing")
         wanted = [contender.requirement for contender in self._contenders if contender.requirement]
-        reasons = environment.install(wanted, self._progress.say)
+        # Their programs here speak to JetStream themselves, whatever the relay brings along.
+        reasons = environment.install(["nats-py==2.16.0", *wanted], self._progress.say)
         for contender in self._contenders:
             if contender.requirement in reasons:
                 self._failures[contender.name] = f"cannot be had: {reasons[contender.requirement]}"
