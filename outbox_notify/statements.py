@@ -15,6 +15,8 @@ from outbox_notify.errors import ConfigError
 from outbox_notify.text import shortened
 
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
+# A line of its own: here stands the statement of another file, which this one continues.
+_CONTINUED = re.compile(r"^\{(\w+)\}$", re.MULTILINE)
 # The letter says in which format psycopg sends the value; other drivers know by themselves.
 _PARAMETER = re.compile(r"%\((\w+)\)[sb]")
 
@@ -42,8 +44,7 @@ def statement(name: str, schema: str) -> str:
     Raises:
         ConfigError: the schema breaks the rule.
     """
-    text = resources.files("outbox_notify").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
-    return _COMMENT.sub("", text).strip().rstrip(";").format(schema=f'"{_checked(schema)}"')
+    return _text(name).format(schema=f'"{_checked(schema)}"')
 
 
 @cache
@@ -65,6 +66,12 @@ def with_plain_marks(name: str, schema: str) -> str:
 def with_colons(name: str, schema: str) -> str:
     """Return the same statement with parameters as `:name`; in brackets, or a cast behind would hide them."""
     return _PARAMETER.sub(r"(:\1)", statement(name, schema)).replace("%%", "%")
+
+
+def _text(name: str) -> str:
+    file = resources.files("outbox_notify").joinpath("sql", f"{name}.sql")
+    bare = _COMMENT.sub("", file.read_text(encoding="utf-8")).strip().rstrip(";")
+    return _CONTINUED.sub(lambda found: _text(found[1]), bare)
 
 
 def _checked(schema: str) -> str:
