@@ -97,7 +97,7 @@ class Series:
         self._progress.case("installing")
         wanted = [contender.requirement for contender in self._contenders if contender.requirement]
         # Their programs here speak to JetStream themselves, whatever the relay brings along.
-        reasons = environment.install(["nats-py==2.16.0", *wanted], self._progress.say)
+        reasons = environment.install(["nats-py", *wanted], self._progress.say)
         for contender in self._contenders:
             if contender.requirement in reasons:
                 self._failures[contender.name] = f"cannot be had: {reasons[contender.requirement]}"
