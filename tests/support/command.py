@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 COMMAND = [sys.executable, "-m", "outbox_notify"]
+# A shell shows 130 for both. `python -m` dies of the signal, whatever its code returned, when Ctrl-C met it in
+# an exec or eval of a string, such as the making of a dataclass while something is imported.
+ENDED_BY_CTRL_C = {130, -signal.SIGINT}
 _OURS = re.compile(r"OUTBOX_|PG|NOTIFY_SOCKET|WATCHDOG_|CREDENTIALS_DIRECTORY")
 
 
