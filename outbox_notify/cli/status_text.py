@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from outbox_notify.errors import DatabaseUnreachable
-    from outbox_notify.jetstream.facts import NatsFacts, Stream
+    from outbox_notify.jetstream.inspection import NatsFacts
+    from outbox_notify.jetstream.stream_facts import StreamFacts
     from outbox_notify.operations.overall import Overall
     from outbox_notify.operations.relays import Relay
     from outbox_notify.operations.status import Returned, Status
@@ -128,24 +129,24 @@ def _nats(nats: NatsFacts | str) -> Iterator[tuple[str, str, str]]:
     if isinstance(nats, str):
         yield "NATS", "unknown", f"cannot be asked from here: {one_line(nats)}"
         return
-    yield "NATS", nats.server_version, "" if nats.streams else "no stream takes our subjects"
-    for stream in nats.streams:
+    yield "NATS", nats.server.version, "" if nats.covering else "no stream takes our subjects"
+    for stream in nats.taking:
         yield "stream", one_line(stream.name, 64), _stream(stream)
 
 
-def _stream(stream: Stream) -> str:
-    messages = f"{stream.messages:,}{_of(stream.max_messages and f'{stream.max_messages:,}')}"
+def _stream(stream: StreamFacts) -> str:
+    messages = f"{stream.messages:,}{_of(stream.max_messages, f'{stream.max_messages:,}')}"
     most = (
         f"{messages} message{'' if stream.messages == 1 else 's'}",
-        f"{size(stream.bytes)}{_of(stream.max_bytes and size(stream.max_bytes))}",
-        f"duplicates known for {stream.duplicate_window_seconds:g} s",
+        f"{size(stream.bytes)}{_of(stream.max_bytes, size(stream.max_bytes))}",
+        f"duplicates known for {stream.duplicate_window:g} s",
         f"replicas {stream.replicas}",
     )
     return ", ".join(most)
 
 
-def _of(limit: str | int | None) -> str:
-    return f" of {limit}" if limit else ""
+def _of(limit: int, shown: str) -> str:
+    return f" of {shown}" if limit > 0 else ""
 
 
 def size(number: float) -> str:

@@ -58,13 +58,12 @@ def _nats(settings: Settings, why: Why, found: Evidence) -> str | None:
     if why.state not in {"published", "due", "returned"}:
         return None
     from outbox_notify.errors import OutboxError
-    from outbox_notify.jetstream.facts import read_nats
+    from outbox_notify.jetstream.inspection import glance
 
     try:
-        streams = read_nats(settings, subject=found.event.route).streams
+        names = ", ".join(glance(settings, subject=found.event.route).covering)
     except OutboxError as error:
         return f"cannot be asked from here: {error}"
-    names = ", ".join(stream.name for stream in streams)
     return f"stream {names} takes its subject" if names else "no stream takes its subject"
 
 

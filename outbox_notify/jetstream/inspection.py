@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import secrets
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+import anyio
 
 from outbox_notify.errors import NatsUnreachable, NotPermitted, OutboxError
 from outbox_notify.jetstream.client import close_nats, connect_nats
@@ -16,11 +20,12 @@ from outbox_notify.jetstream.session import understood
 from outbox_notify.jetstream.stream_facts import Account, StreamFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from outbox_notify.config.settings import Settings
     from outbox_notify.jetstream.guarded import GuardedClient
 
+_NAME = "outbox-notify-status"
 _STREAM_NOT_FOUND, _OTHER_STREAM_EXPECTED = 10059, 10060
 # So that a server which answers nothing more does not cost its patience for each question.
 _LONGEST = 30.0
@@ -65,6 +70,36 @@ class NatsFacts:
     account: Account | None = None
     publish: dict[str, str | None] = field(default_factory=dict)
 
+    @property
+    def taking(self) -> Sequence[StreamFacts]:
+        """The streams that take our subjects, as far as we may look at them."""
+        return [stream for stream in self.streams if stream.name in self.covering]
+
+
+def glance(settings: Settings, *, subject: str = ">", within: float = 2.0) -> NatsFacts:
+    """Look at the server and at the streams, without a try to publish.
+
+    Args:
+        settings: as for `inspect`.
+        subject: what the streams are to take, without the prefix; by default any of our subjects.
+        within: seconds that it may take.
+
+    Raises:
+        OutboxError: it cannot be reached in that time, or does not tell all of it.
+    """
+    return anyio.run(partial(_glance, replace(settings, relay_id=_NAME), subject, within))
+
+
+async def _glance(settings: Settings, subject: str, within: float) -> NatsFacts:
+    with anyio.move_on_after(within):
+        async with _connected(settings) as (questions, facts):
+            await _look_at_streams(questions, facts, settings, subject)
+            hidden = [why for name, why in facts.hidden.items() if name in facts.covering]
+            if objection := next(iter(hidden), facts.jetstream):
+                raise NatsUnreachable(objection)
+            return facts
+    raise NatsUnreachable(f"no answer within {within:g} s")
+
 
 async def inspect(settings: Settings, probes: Sequence[str]) -> NatsFacts:
     """Look at the server, at the streams of our subjects, and whether we may publish.
@@ -77,17 +112,25 @@ async def inspect(settings: Settings, probes: Sequence[str]) -> NatsFacts:
     Raises:
         OutboxError: no server takes the connection, or it ends.
     """
+    async with _connected(settings) as (questions, facts):
+        await _look_at_streams(questions, facts, settings, ">")
+        with suppress(OutboxError):
+            facts.account = Account.from_answer(await questions.api("INFO"))
+        # At once: each of them may be one that nobody answers.
+        objections = await asyncio.gather(*(_objection(questions, probe) for probe in probes))
+        facts.publish = dict(zip(probes, objections, strict=True))
+        return facts
+
+
+@asynccontextmanager
+async def _connected(settings: Settings) -> AsyncIterator[tuple[Questions, NatsFacts]]:
+    """Yield what asks the server, and what is known from the connection alone."""
     questions = Questions()
     client = await connect_nats(settings, questions.on_error, questions.on_closed)
     try:
         with understood("NATS does not answer", _LONGEST):
             await questions.begin(client)
-            facts = NatsFacts(_server(client))
-            await _look_at_streams(questions, facts, settings)
-            # At once: each of them may be one that nobody answers.
-            objections = await asyncio.gather(*(_objection(questions, subject) for subject in probes))
-            facts.publish = dict(zip(probes, objections, strict=True))
-            return facts
+            yield questions, NatsFacts(_server(client))
     finally:
         await close_nats(client)
 
@@ -113,9 +156,9 @@ def _is_local(host: str) -> bool:
         return host == "localhost"
 
 
-async def _look_at_streams(questions: Questions, facts: NatsFacts, settings: Settings) -> None:
+async def _look_at_streams(questions: Questions, facts: NatsFacts, settings: Settings, subject: str) -> None:
     try:
-        answer = await questions.api("STREAM.NAMES", subject=f"{settings.subject_prefix}.>")
+        answer = await questions.api("STREAM.NAMES", subject=f"{settings.subject_prefix}.{subject}")
     except (Refused, NotPermitted, NatsUnreachable) as error:
         facts.jetstream = str(error)
         return
@@ -126,10 +169,6 @@ async def _look_at_streams(questions: Questions, facts: NatsFacts, settings: Set
         except OutboxError as error:
             if not (isinstance(error, Refused) and error.code == _STREAM_NOT_FOUND):
                 facts.hidden[name] = str(error)
-    try:
-        facts.account = Account.from_answer(await questions.api("INFO"))
-    except OutboxError:
-        facts.account = None
 
 
 async def _objection(questions: Questions, subject: str) -> str | None:

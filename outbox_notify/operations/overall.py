@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from outbox_notify.errors import OutboxError
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import psycopg
 
     from outbox_notify.config.settings import Settings
-    from outbox_notify.jetstream.facts import NatsFacts
+    from outbox_notify.jetstream.inspection import NatsFacts
+    from outbox_notify.jetstream.stream_facts import StreamFacts
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,7 @@ class Overall:
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON's values: a documented contract of `status --json` and of HTTP's `/status`."""
-        nats = {"reachable": False, "reason": self.nats} if isinstance(self.nats, str) else asdict(self.nats)
-        return {**document(self.status), "nats": {"reachable": True, **nats}}
+        return {**document(self.status), "nats": _document(self.nats)}
 
 
 def read_overall(conn: psycopg.Connection, settings: Settings, *, timeout: float = 10) -> Overall:
@@ -48,9 +48,36 @@ def read_overall(conn: psycopg.Connection, settings: Settings, *, timeout: float
 
 
 def _nats(settings: Settings) -> NatsFacts | str:
-    from outbox_notify.jetstream.facts import read_nats  # noqa: PLC0415  # loaded while PostgreSQL counts
+    from outbox_notify.jetstream.inspection import glance  # noqa: PLC0415  # loaded while PostgreSQL counts
 
     try:
-        return read_nats(settings)
+        return glance(settings)
     except OutboxError as error:
         return str(error)
+
+
+def _document(nats: NatsFacts | str) -> dict[str, Any]:
+    if isinstance(nats, str):
+        return {"reachable": False, "reason": nats}
+    return {
+        "reachable": True,
+        "server_version": nats.server.version,
+        "streams": [_stream(stream) for stream in nats.taking],
+    }
+
+
+def _stream(stream: StreamFacts) -> dict[str, Any]:
+    return {
+        "name": stream.name,
+        "messages": stream.messages,
+        "bytes": stream.bytes,
+        "max_messages": _limit(stream.max_messages),
+        "max_bytes": _limit(stream.max_bytes),
+        "max_age_seconds": _limit(stream.max_age),
+        "duplicate_window_seconds": stream.duplicate_window,
+        "replicas": stream.replicas,
+    }
+
+
+def _limit(value: float) -> float | None:
+    return value if value > 0 else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from outbox_notify.operations.doctor.findings import Subject, Verdict, fail, ok, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from outbox_notify.jetstream.stream_facts import StreamFacts
     from outbox_notify.operations.doctor.nats import Messaging
@@ -39,8 +39,8 @@ def exists(nats: Messaging) -> Verdict:
 def subjects(nats: Messaging) -> Verdict | None:
     """Look for subjects that no stream takes."""
     prefix = nats.settings.subject_prefix
-    patterns = [pattern for stream in _covering(nats) for pattern in stream.subjects]
-    if not patterns or len(_covering(nats)) < len(nats.found.covering):
+    patterns = [pattern for stream in nats.found.taking for pattern in stream.subjects]
+    if not patterns or len(nats.found.taking) < len(nats.found.covering):
         return None
     if missed := _missed(patterns, nats.events.subjects(prefix)):
         more = [f"and {len(missed) - _SHOWN} more"] * (len(missed) > _SHOWN)
@@ -64,10 +64,6 @@ def seen(nats: Messaging) -> Verdict | None:
         " does not learn that a stream takes batches, and waits for an ack of each event",
         "let this user publish to " + ", ".join(f"$JS.API.STREAM.INFO.{name}" for name in hidden),
     )
-
-
-def _covering(nats: Messaging) -> Sequence[StreamFacts]:
-    return [stream for stream in nats.found.streams if stream.name in nats.found.covering]
 
 
 def _named(nats: Messaging, name: str) -> StreamFacts | None:
