@@ -15,8 +15,8 @@ from outbox_notify.errors import ConfigError
 from outbox_notify.text import shortened
 
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
-# A line of its own: here stands the statement of another file, which this one continues.
-_CONTINUED = re.compile(r"^\{(\w+)\}$", re.MULTILINE)
+# On a line of its own: here stands the text of another file, which others have in common with this one.
+_SHARED = re.compile(r"^ *\{(\w+)\}(?=,?$)", re.MULTILINE)
 # The letter says in which format psycopg sends the value; other drivers know by themselves.
 _PARAMETER = re.compile(r"%\((\w+)\)[sb]")
 
@@ -71,7 +71,7 @@ def with_colons(name: str, schema: str) -> str:
 def _text(name: str) -> str:
     file = resources.files("outbox_notify").joinpath("sql", f"{name}.sql")
     bare = _COMMENT.sub("", file.read_text(encoding="utf-8")).strip().rstrip(";")
-    return _CONTINUED.sub(lambda found: _text(found[1]), bare)
+    return _SHARED.sub(lambda found: _text(found[1]), bare)
 
 
 def _checked(schema: str) -> str:

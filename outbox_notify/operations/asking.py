@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Row = TypeVar("Row")
 
 _RELAYS = "outbox-notify relay "
+_TIMEOUT = "10s"
 # Past this share of the notification queue the trigger leaves the wake to the sweep.
 _FULL = 0.5
 # Seconds for which a transaction may be open before dead rows pile up behind it.
@@ -51,7 +52,7 @@ def gather(
     with translated():
         try:
             with conn.transaction():
-                conn.execute(query("why_begin", schema))
+                conn.execute(query("why_begin", schema), {"timeout": _TIMEOUT})
                 found = _Questions(conn, schema).about(name, ordered=ordered, block=block)
         except psycopg.errors.LockNotAvailable:
             raise OutboxError(_locked(conn, schema)) from None

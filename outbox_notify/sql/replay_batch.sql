@@ -7,16 +7,10 @@ WITH found AS MATERIALIZED (
         row_number() OVER (ORDER BY id) AS row
     FROM (
         SELECT id, payload, payload_bytes
-        FROM {schema}.event_outbox
-        WHERE status = 'published'
+        {replay_meant}
             AND id > %(position)s::bigint
             AND id <= %(last_id)s::bigint
             AND published_at <= %(started_at)s::timestamptz
-            AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s::bigint[]))
-            AND (%(tenant)s::text IS NULL OR tenant_id = %(tenant)s::text)
-            AND (%(event_type)s::text IS NULL OR event_type = %(event_type)s::text)
-            AND (%(since)s::timestamptz IS NULL OR published_at >= %(since)s::timestamptz)
-            AND (%(until)s::timestamptz IS NULL OR published_at < %(until)s::timestamptz)
         ORDER BY id
         LIMIT %(rows)s::bigint
     ) AS next

@@ -1,10 +1,4 @@
 -- How many published events are meant by a replay, and up to which id: what was counted before a question is what is
 -- sent after it, but for what is pruned meanwhile.
 SELECT count(*) AS events, coalesce(max(id), 0) AS last_id
-FROM {schema}.event_outbox
-WHERE status = 'published'
-    AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s::bigint[]))
-    AND (%(tenant)s::text IS NULL OR tenant_id = %(tenant)s::text)
-    AND (%(event_type)s::text IS NULL OR event_type = %(event_type)s::text)
-    AND (%(since)s::timestamptz IS NULL OR published_at >= %(since)s::timestamptz)
-    AND (%(until)s::timestamptz IS NULL OR published_at < %(until)s::timestamptz)
+{replay_meant}

@@ -1,4 +1,4 @@
--- What few events or one tell of the backlog, for `status`; what may be many is counted in status_due.sql and its like.
+-- What few events or one tell of the backlog, for `status`; what may be many is counted in status_counted.sql.
 -- Retries are sought among the 20,000 events that come due first: their delays are short, schedules may be long and many.
 -- Age is counted from when an event could have gone first, which for a schedule is its time.
 SELECT

@@ -1,19 +1,5 @@
--- How many events have failed, for `status`: as in status_due.sql.
-WITH RECURSIVE counted AS (
-    SELECT 0::bigint AS events, 0::bigint AS last_id, false AS complete, clock_timestamp() AS began
-    UNION ALL
-    SELECT counted.events + piece.events, piece.last_id, piece.events < 10000, counted.began
-    FROM counted
-    CROSS JOIN LATERAL (
-        SELECT count(*) AS events, max(id) AS last_id
-        FROM (
-            SELECT id
-            FROM {schema}.event_outbox
-            WHERE status = 'failed' AND id > counted.last_id
-            ORDER BY id
-            LIMIT 10000) AS next
-    ) AS piece
-    WHERE NOT counted.complete AND (
-        counted.events = 0 OR clock_timestamp() - counted.began < %(within)s::float8 * interval '1 second')
-)
-SELECT events, complete FROM counted ORDER BY events DESC, complete DESC LIMIT 1
+-- How many events have failed, for `status`.
+WITH RECURSIVE meant AS NOT MATERIALIZED (
+    SELECT id FROM {schema}.event_outbox WHERE status = 'failed'
+),
+{status_counted}

@@ -1,5 +1,5 @@
--- How many events have waited for a time that has come, and how many still wait, for `status`: as in status_due.sql,
--- in the order in which they come due.
+-- How many events have waited for a time that has come, and how many still wait, for `status`: as in
+-- status_counted.sql, in the order in which they come due.
 WITH RECURSIVE counted AS (
     SELECT
         0::bigint AS due, 0::bigint AS scheduled, 0::bigint AS rows, '-infinity'::timestamptz AS last_time,
