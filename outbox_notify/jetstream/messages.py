@@ -69,7 +69,7 @@ class Encoder:
         Raises:
             InvalidEvent: it could hurt the connection or the stream, so it must not be sent.
         """
-        if event.flaw is not None:
+        if event.flaw is not None or event.body is None:
             raise InvalidEvent("row", event.id, f"it cannot be read: {event.flaw}")
         subject = self._subject(event.tenant_id, event.event_type)
         head = self._head(event)

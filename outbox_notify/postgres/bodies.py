@@ -1,7 +1,8 @@
-"""The events of a lease, read; and what of them PostgreSQL itself cannot show.
+"""The events of a lease, read; and what of them PostgreSQL itself cannot show, or this relay cannot hold.
 
 One body can keep all others from being read with it: it is no text in the encoding that the database is said to have,
-too long as text, or damaged on disk. Then each is read alone, and who cannot be read that way says why.
+too long as text, or damaged on disk. Then each is read alone, and who cannot be read that way says why. So is what
+stands first and takes more room than there is for all: the relay must get on. For what comes behind it there is none.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _UNREADABLE = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, psycopg.InternalError)
 # What may be the fault of a body as well: it takes too long, or too much memory.
 _TOO_HEAVY = (psycopg.errors.QueryCanceled, psycopg.errors.OutOfMemory)
+# What no stream takes: JetStream refuses records half as large.
+_LARGEST = 64 * 1024 * 1024
 
 
 def may_be_a_body(error: OutboxError) -> bool:
@@ -32,30 +35,54 @@ def may_be_a_body(error: OutboxError) -> bool:
     return isinstance(error.__context__, _UNREADABLE + _TOO_HEAVY)
 
 
-async def read_events(pool: Pool, schema: str, token: UUID) -> list[ClaimedEvent]:
+async def read_events(pool: Pool, schema: str, token: UUID, room: int) -> list[ClaimedEvent]:
     """Return the events under a lease, in write order; those that cannot be read have a flaw, and nothing else.
+
+    Args:
+        pool: of the relay.
+        schema: of the outbox.
+        token: the lease.
+        room: bytes that the bodies may take; from where they take more on, events come without them. The first comes
+            with its body in any case.
 
     Raises:
         OutboxError: PostgreSQL cannot be reached, or refuses.
     """
     try:
-        return await _events(pool, schema, "read_bodies", token=token, only=None)
+        events = await _events(pool, schema, "read_bodies", token=token, only=None, room=room)
     except OutboxError as error:
         if not isinstance(error.__context__, _UNREADABLE):
             raise
-    outlines = await _events(pool, schema, "read_outlines", token=token)
-    # An event that was overtaken meanwhile is left out.
-    return [event for outline in outlines for event in await _alone(pool, schema, token, outline)]
+        events = await _events(pool, schema, "read_outlines", token=token)
+    if not events or events[0].body is not None:
+        return events
+    return await _one_by_one(pool, schema, token, events, room)
+
+
+async def _one_by_one(
+    pool: Pool, schema: str, token: UUID, outlines: list[ClaimedEvent], room: int
+) -> list[ClaimedEvent]:
+    """Read events each alone while there is room; one that was overtaken meanwhile is left out."""
+    events: list[ClaimedEvent] = []
+    for outline in outlines:
+        read = await _alone(pool, schema, token, outline) if room > 0 else [outline]
+        events += read
+        room -= sum(len(event.body or b"") for event in read)
+    return events
 
 
 async def _alone(pool: Pool, schema: str, token: UUID, outline: ClaimedEvent) -> list[ClaimedEvent]:
     try:
-        return await _events(pool, schema, "read_bodies", token=token, only=outline.id)
+        events = await _events(pool, schema, "read_bodies", token=token, only=outline.id, room=_LARGEST)
     except OutboxError as error:
         if not isinstance(error.__context__, _UNREADABLE):
             raise
         outline.flaw = str(error)
-    return [outline]
+        return [outline]
+    for event in events:
+        if event.body is None:
+            event.flaw = "its body is larger than 64 MiB, which no stream takes"
+    return events
 
 
 async def _events(pool: Pool, schema: str, name: str, **parameters: object) -> list[ClaimedEvent]:

@@ -70,6 +70,8 @@ class Storage:
             "light_rows": _LIGHT_ROWS,
             "light_bytes": _LIGHT_BYTES,
         }
+        # A claim keeps to less by what is stored; what that becomes, only reading tells.
+        self._room = settings.max_in_flight_bytes
         self._pool = Pool(settings)
         self._ascii_only = False
         self._read_already: dict[UUID, list[ClaimedEvent]] = {}
@@ -99,11 +101,12 @@ class Storage:
         [begun], [row], light = await self._pool.transaction(
             ("claim_begin", {}),
             ("claim", parameters),
-            ("read_bodies", {"token": None, "only": None}),
+            ("read_bodies", {"token": None, "only": None, "room": _LIGHT_BYTES}),
             on_try=lambda: asked_at.append(lease_clock()),
         )
-        if light:
-            self._read_already[row.token] = [ClaimedEvent(*event) for event in light]
+        events = [ClaimedEvent(*event) for event in light]
+        # Of this claim only: what came with an older one and was never asked for has outlived its lease.
+        self._read_already = {row.token: events} if all(event.body is not None for event in events) else {}
         # Told by a clock that may be set meanwhile; but the wait was no longer than the whole question.
         leased_at = min(asked_at[-1] + max(row.waited, 0.0), lease_clock())
         return _claim(row, begun.server, leased_at)
@@ -114,9 +117,9 @@ class Storage:
         Raises:
             OutboxError: PostgreSQL cannot be reached, or refuses.
         """
-        if token in self._read_already:
-            return self._read_already.pop(token)
-        return await read_events(self._pool, self._schema, token)
+        if events := self._read_already.pop(token, None):
+            return events
+        return await read_events(self._pool, self._schema, token, self._room)
 
     async def settle(self, token: UUID, outcomes: Mapping[ClaimedEvent, Outcome]) -> int:
         """Write what became of the events of a lease.
@@ -147,7 +150,6 @@ class Storage:
         Raises:
             OutboxError: PostgreSQL cannot be reached, or refuses.
         """
-        self._read_already.pop(token, None)
         row = await self._one("release", token=token, reason=reason)
         return int(row.count)
 

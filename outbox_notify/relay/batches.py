@@ -58,6 +58,13 @@ class Batch:
         return [ticket for ticket in self.tickets if ticket.outcome is None]
 
     @property
+    def left_unread(self) -> list[Ticket]:
+        """The events without an outcome for whose bodies there was no room."""
+        return [
+            ticket for ticket in self.unanswered if ticket.event.body is None and ticket.event.flaw is None
+        ]
+
+    @property
     def outcomes(self) -> dict[ClaimedEvent, Outcome]:
         """What became of each event that has an outcome."""
         return {ticket.event: ticket.outcome for ticket in self.tickets if ticket.outcome is not None}

@@ -79,7 +79,7 @@ class ClaimedEvent:
         created_at: RFC 3339, in UTC.
         headers: the row's headers as JSON text; None when there are none.
         attempts: publishes that failed because of it so far.
-        body: the payload as it goes on the wire.
+        body: the payload as it goes on the wire; None when it was not read, for want of room.
         tried: whether it was in hand before, and so may be in the stream already.
         flaw: why it cannot be read, if so: then body and headers are missing.
     """
@@ -95,7 +95,7 @@ class ClaimedEvent:
     created_at: str
     ordering_key: int | None
     attempts: int
-    body: bytes
+    body: bytes | None
     tried: bool = False
     flaw: str | None = None
 

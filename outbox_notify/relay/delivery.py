@@ -136,7 +136,7 @@ class Delivery:
         self._dispatch(self._lanes.resolve(ticket, outcome))
 
     def _enter(self, batch: Batch) -> None:
-        """Let the events of a batch into the lanes, unless it is unknown what stands before them.
+        """Let the events of a batch into the lanes that were read, unless it is unknown what stands before them.
 
         An event that was claimed and could not be read, or was overtaken before that, holds back its aggregate,
         and nobody here knows which that is. So all that was claimed while it counted as ours goes back.
@@ -147,6 +147,8 @@ class Delivery:
         if self._unknown_to is None or batch.number <= self._unknown_to:
             for ticket in batch.tickets:
                 ticket.resolve(Released("a batch before it could not be read"))
+        for ticket in batch.left_unread:
+            ticket.resolve(Released("its batch was larger than it seemed"))
         self._dispatch(self._lanes.admit(batch.number, batch.tickets))
 
     async def _read(self, batch: Batch) -> list[ClaimedEvent]:

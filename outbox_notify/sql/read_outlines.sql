@@ -12,7 +12,7 @@ SELECT
     to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS created_at,
     ordering_key,
     attempts,
-    ''::bytea AS body,
+    NULL::bytea AS body,
     claims > 1 OR attempts > 0 OR last_error IS NOT NULL AS tried
 FROM {schema}.event_outbox
 WHERE status = 'in_progress' AND lease_token = %(token)s::uuid

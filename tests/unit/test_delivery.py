@@ -296,6 +296,21 @@ async def test_batch_that_could_not_be_read_keeps_its_count_of_claims_for_the_sw
     assert not batch.written
 
 
+async def test_event_that_was_left_unread_goes_back_and_holds_back_its_aggregate() -> None:
+    rig = Rig()
+    unread = event(2, 7)
+    unread.body = None
+    first, second = rig.claimed(event(1, 7), unread, event(3, 8)), rig.claimed(event(4, 7))
+    await rig.carry(first, second)
+    assert rig.sender.sent == [1, 3]
+    assert rig.outbox.settled == {
+        1: ACKED,
+        2: Released("its batch was larger than it seemed"),
+        3: ACKED,
+        4: Released("waits for event 2 of its aggregate"),
+    }
+
+
 async def test_stop_settles_what_is_answered_and_gives_back_the_rest() -> None:
     rig = Rig()
     rig.sender.decide = lambda row: ACKED if row.id == 1 else None
