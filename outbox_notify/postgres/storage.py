@@ -15,7 +15,7 @@ from outbox_notify.relay.claims import Claim, ClaimedEvent, Wanted
 from outbox_notify.relay.late_commits import Transactions
 from outbox_notify.relay.leases import lease_clock
 from outbox_notify.relay.outcomes import Failed, Published, Released, Rested, Retry
-from outbox_notify.relay.position import Passed, Scan
+from outbox_notify.relay.position import MOST_PASSED_KEYS, Passed, Scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from outbox_notify.config.settings import Settings
     from outbox_notify.relay.outcomes import Outcome
 
-_REMEMBERED = 5000
+# A claim tells more than can be noted: rows without an aggregate, and tenants that rest as a whole, take no note.
+_REMEMBERED = MOST_PASSED_KEYS * 5 // 4
 # What is read together with its claim: so little that the sockets between a frozen relay and PostgreSQL hold it.
 _LIGHT_ROWS, _LIGHT_BYTES = 8, 8192
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from outbox_notify.relay.late_commits import Transactions
 
-_MOST_PASSED_KEYS = 4096
+MOST_PASSED_KEYS = 4096
 _MOST_KEYS_OF_A_TENANT = 256
 
 
@@ -81,7 +81,7 @@ class Position:
         for row in scan.passed:
             if row.key is None or row.tenant_id in self.resting_tenants:
                 continue
-            if row.key not in self.passed and len(self.passed) >= _MOST_PASSED_KEYS:
+            if row.key not in self.passed and len(self.passed) >= MOST_PASSED_KEYS:
                 return row.first - 1
             self.note(row.key, row.first)
         if not scan.complete and scan.passed:
