@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import itertools
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
 from outbox_notify.embedded import EmbeddedNats, EmbeddedPostgres
 from tests.support.cases import Cases
-from tests.support.command import CommandProcess
+from tests.support.command import COMMAND, CommandProcess
 from tests.support.postgres import SETTINGS, TEMPLATE, PostgresServers, fresh_database, migrate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from tests.support.checker import Verdict
+    from tests.support.command import Starter
 
 # Started in the background of a shell, this process ignores SIGINT, and so would every command that is to be stopped.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
 
 _CASES = pytest.StashKey[Cases]()
 
@@ -83,6 +84,13 @@ def database(postgres_server: EmbeddedPostgres) -> Iterator[str]:
 
 
 @pytest.fixture
+def conn(database: str) -> Iterator[psycopg.Connection]:
+    """A connection of the test's own, in autocommit mode."""
+    with psycopg.connect(database, autocommit=True) as conn:
+        yield conn
+
+
+@pytest.fixture
 def empty_database(postgres_server: EmbeddedPostgres) -> Iterator[str]:
     """URL of a fresh database without an outbox."""
     with fresh_database(postgres_server, "template1") as url:
@@ -105,14 +113,14 @@ def nats_server() -> Iterator[EmbeddedNats]:
 
 
 @pytest.fixture
-def command_process(tmp_path: Path) -> Iterator[Callable[..., CommandProcess]]:
-    """Start the command in the background, arguments first, settings as keywords; killed at the end."""
+def command_process(tmp_path: Path) -> Iterator[Starter]:
+    """Start the command, or another, in the background: arguments first, settings as keywords; killed at the end."""
     started: list[CommandProcess] = []
     numbers = itertools.count(1)
 
-    def start(*arguments: str, **settings: str) -> CommandProcess:
+    def start(*arguments: str, command: Sequence[str] = COMMAND, **settings: str) -> CommandProcess:
         output = tmp_path / f"command-{next(numbers)}.log"
-        started.append(CommandProcess(*arguments, output=output, settings=settings))
+        started.append(CommandProcess(*arguments, output=output, settings=settings, command=command))
         return started[-1]
 
     yield start
@@ -123,13 +131,11 @@ def command_process(tmp_path: Path) -> Iterator[Callable[..., CommandProcess]]:
 
 
 @pytest.fixture
-def relay_process(
-    command_process: Callable[..., CommandProcess], database: str, nats_server: EmbeddedNats
-) -> Callable[..., CommandProcess]:
+def relay_process(command_process: Starter, database: str, nats_server: EmbeddedNats) -> Starter:
     """Start a relay between the test's database and its nats-server; more flags and settings as arguments."""
 
-    def start(*flags: str, **settings: str) -> CommandProcess:
-        defaults = {"OUTBOX_DATABASE_URL": database, "OUTBOX_NATS_URL": nats_server.url, "OUTBOX_HTTP": "off"}
+    def start(*flags: str, **settings: Any) -> CommandProcess:
+        defaults = {"OUTBOX_DATABASE_URL": database, "OUTBOX_NATS_URL": nats_server.url}
         return command_process("relay", *flags, **{**defaults, **settings})
 
     return start

@@ -17,10 +17,9 @@ from outbox_notify.config.settings import declarations
 from tests.support.command import COMMAND, ENDED_BY_CTRL_C, environment, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
 CANARY = "c4nary-s3cret"
 NOBODY = f"postgresql://u:{CANARY}@127.0.0.1:1/d"
@@ -150,9 +149,7 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     assert complaints == b""
 
 
-def test_ctrl_c_ends_without_a_traceback(
-    command_process: Callable[..., CommandProcess], tmp_path: Path
-) -> None:
+def test_ctrl_c_ends_without_a_traceback(command_process: Starter, tmp_path: Path) -> None:
     fifo = tmp_path / "token"
     os.mkfifo(fifo)
     process = command_process("config", "show", OUTBOX_NATS_TOKEN_FILE=str(fifo))

@@ -15,7 +15,7 @@ import pytest
 from outbox_notify import Event, emit
 from outbox_notify.consumer import consume
 from outbox_notify.embedded import EmbeddedNats
-from tests.support.command import CommandProcess, run
+from tests.support.command import CommandProcess, Starter, run
 from tests.support.consuming import durable_info, publish
 from tests.support.processes import wait_for
 from tests.support.stream import create_stream, jetstream_api
@@ -35,7 +35,7 @@ def block(opening: str) -> str:
 
 
 def test_the_consumer_of_the_guide_keeps_count_and_its_inbox_is_pruned(
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     nats_server: EmbeddedNats,
     database: str,
     empty_database: str,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import signal
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 import psycopg
 import pytest
 
-from tests.support.command import CommandProcess, run
+from tests.support.command import Starter, run
 from tests.support.consuming import until_all_answered
 from tests.support.counting_consumer import COMMAND
 from tests.support.outbox import fill
@@ -17,18 +18,11 @@ from tests.support.processes import wait_for
 from tests.support.stream import stored, wait_for_stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from outbox_notify.embedded import EmbeddedNats
 
 ROUNDS, ROUND = 8, 250
-
-
-@pytest.fixture
-def outbox(database: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(database, autocommit=True) as connection:
-        yield connection
 
 
 @pytest.fixture
@@ -39,22 +33,10 @@ def effects(empty_database: str) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-def consumer_process(
-    tmp_path: Path, empty_database: str, nats_server: EmbeddedNats
-) -> Iterator[Callable[..., CommandProcess]]:
-    """Start a consumer, settings as keywords; killed at the end."""
-    started: list[CommandProcess] = []
-
-    def start(**settings: str) -> CommandProcess:
-        servers = {"CONSUMER_DATABASE_URL": empty_database, "CONSUMER_NATS_URL": nats_server.url}
-        output = tmp_path / f"consumer-{len(started)}.log"
-        started.append(CommandProcess(output=output, settings={**servers, **settings}, command=COMMAND))
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.kill()
-        print(f"--- {process.output.name}\n{process.text}")  # noqa: T201  # shown when the test fails
+def consumer_process(command_process: Starter, empty_database: str, nats_server: EmbeddedNats) -> Starter:
+    """Start a consumer, settings as keywords."""
+    servers = {"CONSUMER_DATABASE_URL": empty_database, "CONSUMER_NATS_URL": nats_server.url}
+    return partial(command_process, command=COMMAND, **servers)
 
 
 def wait_for_effects(effects: psycopg.Connection, count: int, timeout: float = 60) -> None:
@@ -67,10 +49,8 @@ def wait_for_effects(effects: psycopg.Connection, count: int, timeout: float = 6
     wait_for(there, timeout, f"{count} effects")
 
 
-def assert_each_once(
-    outbox: psycopg.Connection, effects: psycopg.Connection, *, in_order: bool = True
-) -> None:
-    written = outbox.execute("SELECT event_id FROM event_outbox ORDER BY event_id").fetchall()
+def assert_each_once(conn: psycopg.Connection, effects: psycopg.Connection, *, in_order: bool = True) -> None:
+    written = conn.execute("SELECT event_id FROM event_outbox ORDER BY event_id").fetchall()
     assert effects.execute("SELECT event_id FROM effects ORDER BY event_id").fetchall() == written
     overtaken = effects.execute("""
         SELECT count(*) FROM (SELECT n < lag(n) OVER (PARTITION BY aggregate ORDER BY place) AS late FROM effects) AS e
@@ -80,14 +60,14 @@ def assert_each_once(
 
 
 def test_each_event_has_its_effect_once_through_deaths_in_the_handler_after_its_commit_and_a_full_replay(
-    relay_process: Callable[..., CommandProcess],
-    consumer_process: Callable[..., CommandProcess],
-    outbox: psycopg.Connection,
+    relay_process: Starter,
+    consumer_process: Starter,
+    conn: psycopg.Connection,
     effects: psycopg.Connection,
     nats_server: EmbeddedNats,
     database: str,
 ) -> None:
-    fill(outbox, 60, aggregates=4)
+    fill(conn, 60, aggregates=4)
     relay = relay_process()
     assert consumer_process(DIE_IN_HANDLER="20").wait() == -signal.SIGKILL
     assert consumer_process(DIE_AFTER_COMMIT="40").wait() == -signal.SIGKILL
@@ -99,16 +79,16 @@ def test_each_event_has_its_effect_once_through_deaths_in_the_handler_after_its_
     wait_for_stored(nats_server.url, 120)
     anyio.run(until_all_answered, nats_server.url, "counting")
     assert consumer.stop() == 0
-    assert_each_once(outbox, effects)
+    assert_each_once(conn, effects)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("concurrency", [1, 8])
 def test_each_event_has_its_effect_once_while_everything_is_killed_again_and_again(
-    relay_process: Callable[..., CommandProcess],
-    consumer_process: Callable[..., CommandProcess],
-    outbox: psycopg.Connection,
+    relay_process: Starter,
+    consumer_process: Starter,
+    conn: psycopg.Connection,
     effects: psycopg.Connection,
     nats_server: EmbeddedNats,
     database: str,
@@ -117,7 +97,7 @@ def test_each_event_has_its_effect_once_while_everything_is_killed_again_and_aga
     settings = {"CONCURRENCY": str(concurrency), "ACK_WAIT": "1"}
     relay, consumers = relay_process(), [consumer_process(**settings) for _ in range(2)]
     for n in range(ROUNDS):
-        fill_numbered(outbox, after=n * ROUND, to=(n + 1) * ROUND)
+        fill_numbered(conn, after=n * ROUND, to=(n + 1) * ROUND)
         # In the middle of it.
         wait_for_effects(effects, n * ROUND + ROUND // 3)
         match n % 4:
@@ -136,7 +116,7 @@ def test_each_event_has_its_effect_once_while_everything_is_killed_again_and_aga
     assert stored(nats_server.url) >= 2 * ROUNDS * ROUND
     anyio.run(until_all_answered, nats_server.url, "counting")
     assert [consumer.stop() for consumer in consumers] == [0, 0]
-    assert_each_once(outbox, effects, in_order=concurrency == 1)
+    assert_each_once(conn, effects, in_order=concurrency == 1)
 
 
 def fill_numbered(conn: psycopg.Connection, *, after: int, to: int) -> None:

@@ -6,16 +6,12 @@ import json
 import os
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
-from tests.support.command import CommandProcess, run
+from tests.support.command import CommandProcess, Starter, run
 from tests.support.processes import assert_gone, descendants_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _LIVE = r"published ([1-9]\d*)  backlog \d+  oldest [\d.]+ s  p50 [\d.]+ ms  p99 [\d.]+ ms  failed 0"
 
@@ -47,9 +43,7 @@ def test_json_without_a_number_of_events_is_refused() -> None:
     assert "--json needs --events" in done.stderr
 
 
-def test_an_event_inserted_by_hand_is_seen_to_arrive(
-    command_process: Callable[..., CommandProcess], tmp_path: Path
-) -> None:
+def test_an_event_inserted_by_hand_is_seen_to_arrive(command_process: Starter, tmp_path: Path) -> None:
     servers_file = tmp_path / "servers.env"
     demo = command_process("demo", "--servers-file", str(servers_file), "--psql", "make psql")
     statement = demo.wait_for(r"make psql <<'SQL'\n((.*\n)*?.*;)\n  SQL")[1]
@@ -59,7 +53,7 @@ def test_an_event_inserted_by_hand_is_seen_to_arrive(
     demo.wait_for(r"^arrived: events\.north\.inventory\.receipt\.validated \{\"document\": ?\"by hand\"\}$")
 
 
-def test_ctrl_c_drains_and_leaves_nothing(command_process: Callable[..., CommandProcess]) -> None:
+def test_ctrl_c_drains_and_leaves_nothing(command_process: Starter) -> None:
     demo = command_process("demo")
     demo.wait_for(_LIVE)
     processes = descendants_of(demo.pid)
@@ -69,7 +63,7 @@ def test_ctrl_c_drains_and_leaves_nothing(command_process: Callable[..., Command
     assert " events published, 0 left" in demo.text
 
 
-def test_nothing_outlives_a_killed_demo(command_process: Callable[..., CommandProcess]) -> None:
+def test_nothing_outlives_a_killed_demo(command_process: Starter) -> None:
     demo = command_process("demo")
     demo.wait_for(_LIVE)
     processes = descendants_of(demo.pid)
@@ -79,7 +73,7 @@ def test_nothing_outlives_a_killed_demo(command_process: Callable[..., CommandPr
 
 @pytest.mark.slow
 def test_a_second_ctrl_c_does_not_wait_for_a_server_that_hangs(
-    command_process: Callable[..., CommandProcess],
+    command_process: Starter,
 ) -> None:
     demo = command_process("demo")
     demo.wait_for(_LIVE)
@@ -94,7 +88,7 @@ def test_a_second_ctrl_c_does_not_wait_for_a_server_that_hangs(
 
 @pytest.mark.slow
 def test_a_relay_that_ends_by_itself_ends_the_demo_with_its_reason(
-    command_process: Callable[..., CommandProcess],
+    command_process: Starter,
 ) -> None:
     demo = command_process("demo")
     demo.wait_for(_LIVE)

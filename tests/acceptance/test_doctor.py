@@ -24,9 +24,9 @@ from tests.support.wake import WakeView
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
 NOWHERE: dict[str, Any] = {
     "OUTBOX_DATABASE_URL": f"postgresql://u:{CANARY}@127.0.0.1:1/d",
@@ -65,7 +65,7 @@ def good_servers() -> Iterator[tuple[EmbeddedPostgres, str, EmbeddedNats]]:
 
 
 def test_good_set_up_has_nothing_to_say_but_that_there_is_one_nats(
-    command_process: Callable[..., CommandProcess],
+    command_process: Starter,
 ) -> None:
     with good_servers() as (postgres, url, nats):
         settings: dict[str, Any] = {"OUTBOX_DATABASE_URL": url, "OUTBOX_NATS_URL": nats.url}
@@ -172,7 +172,7 @@ def test_event_too_large_for_server_and_stream_is_found_and_no_secret_is_shown(
 
 
 def test_it_waits_for_servers_that_start_later(
-    command_process: Callable[..., CommandProcess], database: str, nats_server: EmbeddedNats
+    command_process: Starter, database: str, nats_server: EmbeddedNats
 ) -> None:
     settings: dict[str, Any] = {"OUTBOX_DATABASE_URL": database, "OUTBOX_NATS_URL": nats_server.url}
     create_stream(nats_server.url, "events.>", duplicate_window=10**9)
@@ -188,7 +188,7 @@ def test_it_waits_for_servers_that_start_later(
     assert waiting.text.splitlines()[-1].endswith("0 fail")
 
 
-def test_ctrl_c_ends_the_waiting(command_process: Callable[..., CommandProcess]) -> None:
+def test_ctrl_c_ends_the_waiting(command_process: Starter) -> None:
     waiting = command_process("doctor", "--wait", "60", **NOWHERE)
     waiting.wait_for("^waiting: postgres: ")
     waiting.send(signal.SIGINT)

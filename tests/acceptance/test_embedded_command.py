@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from tests.support.command import CommandProcess, environment
+from tests.support.command import Starter, environment
 from tests.support.processes import assert_gone, descendants_of, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 _READY = "running until Ctrl-C"
 
 
 def test_it_prints_what_a_shell_needs_to_reach_a_migrated_outbox(
-    command_process: Callable[..., CommandProcess],
+    command_process: Starter,
 ) -> None:
     embedded = command_process("embedded")
     embedded.wait_for(_READY)
@@ -34,7 +33,7 @@ def test_it_prints_what_a_shell_needs_to_reach_a_migrated_outbox(
     assert exports["OUTBOX_NATS_URL"].startswith("nats://127.0.0.1:")
 
 
-def test_json_names_the_settings(command_process: Callable[..., CommandProcess]) -> None:
+def test_json_names_the_settings(command_process: Starter) -> None:
     embedded = command_process("embedded", "--json")
     line = embedded.wait_for(r"^\{.*\}$")[0]
     assert set(json.loads(line)) == {"database_url", "nats_url"}
@@ -42,7 +41,7 @@ def test_json_names_the_settings(command_process: Callable[..., CommandProcess])
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_and_leaves_nothing(
-    command_process: Callable[..., CommandProcess], number: signal.Signals, tmp_path: Path
+    command_process: Starter, number: signal.Signals, tmp_path: Path
 ) -> None:
     embedded = command_process("embedded", TMPDIR=str(_open_to_all(tmp_path / "tmp")))
     embedded.wait_for(_READY)
@@ -54,7 +53,7 @@ def test_a_signal_ends_it_and_leaves_nothing(
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-def test_no_server_outlives_a_killed_tool(command_process: Callable[..., CommandProcess]) -> None:
+def test_no_server_outlives_a_killed_tool(command_process: Starter) -> None:
     embedded = command_process("embedded")
     embedded.wait_for(_READY)
     servers = descendants_of(embedded.pid)
@@ -63,9 +62,7 @@ def test_no_server_outlives_a_killed_tool(command_process: Callable[..., Command
     assert_gone(servers)
 
 
-def test_the_next_start_removes_the_data_of_a_killed_one(
-    command_process: Callable[..., CommandProcess], tmp_path: Path
-) -> None:
+def test_the_next_start_removes_the_data_of_a_killed_one(command_process: Starter, tmp_path: Path) -> None:
     settings = {"TMPDIR": str(_open_to_all(tmp_path / "tmp"))}
     first = command_process("embedded", **settings)
     first.wait_for(_READY)
@@ -79,7 +76,7 @@ def test_the_next_start_removes_the_data_of_a_killed_one(
     assert second.stop() == 0
 
 
-def test_a_dead_server_ends_it_with_a_clear_line(command_process: Callable[..., CommandProcess]) -> None:
+def test_a_dead_server_ends_it_with_a_clear_line(command_process: Starter) -> None:
     embedded = command_process("embedded", "--json")
     url = json.loads(embedded.wait_for(r"^\{.*\}$")[0])["database_url"]
     with psycopg.connect(url, autocommit=True) as connection:
@@ -90,7 +87,7 @@ def test_a_dead_server_ends_it_with_a_clear_line(command_process: Callable[..., 
 
 
 def test_the_servers_file_is_private_and_goes_with_the_servers(
-    command_process: Callable[..., CommandProcess], tmp_path: Path
+    command_process: Starter, tmp_path: Path
 ) -> None:
     servers_file = tmp_path / "servers.env"
     embedded = command_process("embedded", "--servers-file", str(servers_file))

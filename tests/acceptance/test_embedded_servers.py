@@ -11,9 +11,10 @@ import pytest
 
 from outbox_notify.embedded import EmbeddedNats, EmbeddedPostgres, EmbeddedServerError
 from outbox_notify.embedded.proc import is_alive
+from tests.support.postgres import ON_BOTH
 
 
-@pytest.mark.parametrize("postgres_version", [16, 18])
+@ON_BOTH
 def test_postgres_of_the_asked_version_answers(database: str, postgres_version: int) -> None:
     with psycopg.connect(database) as connection:
         assert connection.info.server_version // 10000 == postgres_version

@@ -16,7 +16,7 @@ import pytest
 
 from outbox_notify import Event, emit
 from outbox_notify.embedded.server import free_port
-from tests.support.command import ENDED_BY_CTRL_C, CommandProcess, run
+from tests.support.command import ENDED_BY_CTRL_C, CommandProcess, Starter, run
 from tests.support.inventory import Tenant, address_of, movement, start_consumer, start_service
 from tests.support.outbox import OutboxTable
 from tests.support.processes import assert_gone, descendants_of, wait_for
@@ -50,7 +50,7 @@ def test_service_and_consumer_start_at_once_on_an_empty_database_while_nats_is_a
     empty_database: str,
     nats_server: EmbeddedNats,
     tmp_path: Path,
-    command_process: Callable[..., CommandProcess],
+    command_process: Starter,
 ) -> None:
     url, nats_url = empty_database, nats_server.url
     nats_server.stop()
@@ -124,7 +124,7 @@ class Business:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_projection_is_the_stock_after_kills_of_everybody_and_after_a_full_replay(
-    database: str, nats_server: EmbeddedNats, tmp_path: Path, command_process: Callable[..., CommandProcess]
+    database: str, nats_server: EmbeddedNats, tmp_path: Path, command_process: Starter
 ) -> None:
     nats_url, address = nats_server.url, f"127.0.0.1:{free_port()}"
     outbox = {"OUTBOX_DATABASE_URL": database, "OUTBOX_NATS_URL": nats_url}
@@ -168,7 +168,7 @@ def test_service_and_consumer_live_through_outages_of_postgresql(
     private_postgres: EmbeddedPostgres,
     nats_server: EmbeddedNats,
     tmp_path: Path,
-    command_process: Callable[..., CommandProcess],
+    command_process: Starter,
 ) -> None:
     url, nats_url = private_postgres.url, nats_server.url
     command_process("relay", OUTBOX_DATABASE_URL=url, OUTBOX_NATS_URL=nats_url)

@@ -16,10 +16,10 @@ from tests.support.processes import wait_for
 from tests.support.roles import grant_roles, user_with_role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
 pytestmark = pytest.mark.parametrize(
     "postgres_version", [pytest.param(16, marks=pytest.mark.slow), 18], ids=["pg16", "pg18"]
@@ -81,9 +81,7 @@ def test_writer_relay_and_operator_do_their_work_with_least_rights(
         assert (done.returncode, " 3 events" in done.stdout) == (0, True), done.stderr
 
 
-def test_relay_is_watched_with_least_rights(
-    users: dict[str, str], relay_process: Callable[..., CommandProcess]
-) -> None:
+def test_relay_is_watched_with_least_rights(users: dict[str, str], relay_process: Starter) -> None:
     address = http_address(relay_process(OUTBOX_DATABASE_URL=users["relay"], OUTBOX_HTTP="127.0.0.1:0"))
     wait_for(lambda: ask(address, "/readyz").status == 200, 20, "the relay to be ready")
     wait_for(lambda: "table_bytes" in metrics_of(address), 10, "a look at the table")

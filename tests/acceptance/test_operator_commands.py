@@ -18,15 +18,9 @@ from tests.support.command import COMMAND, environment, run
 from tests.support.events import put, put_failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from tests.support.command import CommandProcess
-
-
-@pytest.fixture
-def conn(database: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(database, autocommit=True) as connection:
-        yield connection
+    from tests.support.command import Starter
 
 
 @pytest.fixture
@@ -166,7 +160,7 @@ def test_status_says_why_events_came_back(
 
 
 def test_watch_prints_a_line_each_time_and_ends_well_on_ctrl_c(
-    command_process: Callable[..., CommandProcess], database: str
+    command_process: Starter, database: str
 ) -> None:
     watching = command_process("status", "--watch", "0.1", OUTBOX_DATABASE_URL=database)
     watching.wait_for(r"(pending 0 .*\n.*){3}")
@@ -255,7 +249,7 @@ def test_without_events_named_nothing_is_touched(
 def test_requeued_event_reaches_the_stream_without_waiting_for_a_sweep(
     conn: psycopg.Connection,
     on: Callable[..., subprocess.CompletedProcess[str]],
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
 ) -> None:
     failed = put_failed(conn)
     relay = relay_process(OUTBOX_SWEEP_INTERVAL="60s")

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -16,14 +16,13 @@ from outbox_notify.embedded.binaries import postgres_installation
 from outbox_notify.schema.drift import verify
 from outbox_notify.schema.migrate import LATEST, migrate_up, schema_version
 from tests.support.command import environment, run
+from tests.support.postgres import ON_BOTH, Link
 from tests.support.stream import stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from outbox_notify.embedded import EmbeddedNats
-
-Link: TypeAlias = psycopg.Connection[Any]
 
 GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "own-migrations.md"
 
@@ -131,7 +130,7 @@ def test_alembic_owns_the_outbox(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
+@ON_BOTH
 def test_alembic_with_asyncpg_and_another_schema(conn: Link, empty_database: str, tmp_path: Path) -> None:
     alembic_project(tmp_path, "async", empty_database.replace("postgresql:", "postgresql+asyncpg:"))
     export("alembic", tmp_path / "migrations" / "versions", "warehouse")
@@ -144,7 +143,7 @@ def test_alembic_with_asyncpg_and_another_schema(conn: Link, empty_database: str
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
+@ON_BOTH
 def test_script_of_alembic_offline_makes_the_outbox(
     conn: Link, empty_database: str, postgres_version: int, tmp_path: Path
 ) -> None:

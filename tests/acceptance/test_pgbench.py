@@ -12,11 +12,10 @@ from outbox_notify.embedded.binaries import postgres_installation
 from tests.support.stream import read_stream, wait_for_stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
 CLIENTS, TRANSACTIONS, ARTICLES = 8, 50, 5
 
@@ -38,7 +37,7 @@ COMMIT;
 def test_events_of_pgbench_arrive_once_and_in_order(
     database: str,
     nats_server: EmbeddedNats,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     tmp_path: Path,
 ) -> None:
     script = tmp_path / "move.sql"

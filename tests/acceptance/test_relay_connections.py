@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 from tests.support.outbox import fill, outbox_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import psycopg
 
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
 _OURS = (
     "SELECT count(*) FROM pg_stat_activity"
@@ -20,9 +18,7 @@ _OURS = (
 )
 
 
-def test_a_relay_holds_six_connections_at_most(
-    database: str, relay_process: Callable[..., CommandProcess]
-) -> None:
+def test_a_relay_holds_six_connections_at_most(database: str, relay_process: Starter) -> None:
     relay = relay_process(OUTBOX_BATCH_SIZE="20")
     relay.wait_for_record("wake.ready")
     most = 0

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.checker import check
+from tests.support.command import QUICK
 from tests.support.figures import reclaims
 from tests.support.front import LOSE, STORE, Answer, standing_before
 from tests.support.outbox import fill, outbox_table
@@ -20,12 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
+    from tests.support.command import CommandProcess, Starter
     from tests.support.outbox import OutboxTable
-
-RelayProcess: TypeAlias = "Callable[..., CommandProcess]"
-
-QUICK = {"OUTBOX_LEASE": "3s", "OUTBOX_PUBLISH_TIMEOUT": "1500ms", "OUTBOX_SWEEP_INTERVAL": "500ms"}
 
 
 def catch_with_events(relay: CommandProcess, table: OutboxTable, name: str) -> int:
@@ -44,7 +41,7 @@ def catch_with_events(relay: CommandProcess, table: OutboxTable, name: str) -> i
 
 @pytest.mark.slow
 def test_a_relay_killed_half_way_costs_nothing_but_time(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     killed, other = (relay_process(OUTBOX_RELAY_ID=name, **QUICK) for name in "ab")
     with outbox_table(database) as table, Writers(database, events=20_000) as writers:
@@ -61,7 +58,7 @@ def test_a_relay_killed_half_way_costs_nothing_but_time(
 
 
 def test_t15_a_relay_that_was_overtaken_changes_nothing(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     frozen, other = (relay_process(OUTBOX_RELAY_ID=name, **QUICK) for name in "ab")
     with outbox_table(database) as table:
@@ -82,7 +79,7 @@ def test_t15_a_relay_that_was_overtaken_changes_nothing(
 
 @pytest.mark.slow
 def test_four_relays_that_come_and_go_keep_every_promise(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     relays = [relay_process(OUTBOX_RELAY_ID=f"r{n}", **QUICK) for n in range(4)]
     with outbox_table(database) as table:
@@ -122,7 +119,7 @@ class Supervisor:
 
 
 def test_t20_an_event_that_kills_every_relay_fails_and_the_others_flow(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     settings = {"OUTBOX_LEASE": "1s", "OUTBOX_PUBLISH_TIMEOUT": "500ms", "OUTBOX_SWEEP_INTERVAL": "200ms"}
     supervisor = Supervisor(lambda: relay_process(OUTBOX_MAX_CLAIMS="2", **settings))
@@ -154,7 +151,7 @@ def test_t20_an_event_that_kills_every_relay_fails_and_the_others_flow(
 
 
 def test_events_claimed_again_and_again_fail_without_holding_up_others(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     with outbox_table(database) as table:
         fill(table.conn, 10, aggregates=1)

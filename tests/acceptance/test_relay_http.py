@@ -23,11 +23,10 @@ from tests.support.processes import wait_for
 from tests.support.stream import create_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from outbox_notify.embedded import EmbeddedNats, EmbeddedPostgres
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
 ANY_PORT = {"OUTBOX_HTTP": "127.0.0.1:0"}
 WATCHDOG = 4.0
@@ -47,7 +46,7 @@ def wait_until_ready(address: str, within: float = 20) -> None:
     wait_for(lambda: not reasons(address), within, "the relay to be ready")
 
 
-def test_relay_tells_what_it_does(database: str, relay_process: Callable[..., CommandProcess]) -> None:
+def test_relay_tells_what_it_does(database: str, relay_process: Starter) -> None:
     relay = relay_process(**ANY_PORT)
     address = http_address(relay)
     wait_until_ready(address)
@@ -69,16 +68,14 @@ def test_relay_tells_what_it_does(database: str, relay_process: Callable[..., Co
     assert relay.stop() == 0
 
 
-def test_status_is_what_the_command_prints(
-    database: str, relay_process: Callable[..., CommandProcess]
-) -> None:
+def test_status_is_what_the_command_prints(database: str, relay_process: Starter) -> None:
     address = http_address(relay_process(**ANY_PORT))
     printed = json.loads(run("status", "--json", OUTBOX_DATABASE_URL=database).stdout)
     assert ask(address, "/status").json.keys() == printed.keys()
 
 
 def test_stopped_nats_makes_it_unready_and_its_return_ready(
-    nats_server: EmbeddedNats, relay_process: Callable[..., CommandProcess], tmp_path: Path
+    nats_server: EmbeddedNats, relay_process: Starter, tmp_path: Path
 ) -> None:
     manager = Manager(tmp_path / "notify")
     watched = {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": str(int(WATCHDOG * 1_000_000))}
@@ -107,7 +104,7 @@ def test_stopped_nats_makes_it_unready_and_its_return_ready(
 
 @pytest.mark.slow
 def test_postgresql_that_stops_or_hangs_makes_it_unready_and_never_dead(
-    private_postgres: EmbeddedPostgres, relay_process: Callable[..., CommandProcess]
+    private_postgres: EmbeddedPostgres, relay_process: Starter
 ) -> None:
     address = http_address(relay_process(OUTBOX_DATABASE_URL=private_postgres.url, **ANY_PORT))
     wait_until_ready(address)
@@ -130,7 +127,7 @@ def test_postgresql_that_stops_or_hangs_makes_it_unready_and_never_dead(
 
 @pytest.mark.slow
 def test_events_that_do_not_get_through_make_it_unready(
-    database: str, nats_server: EmbeddedNats, relay_process: Callable[..., CommandProcess]
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     create_stream(nats_server.url, "events.>", max_msgs=1, discard="new")
     with outbox_table(database) as table:
@@ -142,9 +139,7 @@ def test_events_that_do_not_get_through_make_it_unready(
         assert metrics['publish_errors_total{reason="storage"}'] >= 1
 
 
-def test_clients_that_dawdle_hold_up_nothing(
-    database: str, relay_process: Callable[..., CommandProcess]
-) -> None:
+def test_clients_that_dawdle_hold_up_nothing(database: str, relay_process: Starter) -> None:
     relay = relay_process(**ANY_PORT)
     host, port = http_address(relay).split(":")
     with ExitStack() as clients, outbox_table(database) as table:
@@ -157,9 +152,7 @@ def test_clients_that_dawdle_hold_up_nothing(
     assert relay.stop() == 0
 
 
-def test_taken_port_is_a_warning_and_the_relay_works(
-    database: str, relay_process: Callable[..., CommandProcess]
-) -> None:
+def test_taken_port_is_a_warning_and_the_relay_works(database: str, relay_process: Starter) -> None:
     address = http_address(relay_process(**ANY_PORT))
     second = relay_process(OUTBOX_HTTP=address)
     warning = second.wait_for_record("http.unavailable")
@@ -169,14 +162,14 @@ def test_taken_port_is_a_warning_and_the_relay_works(
     assert second.stop() == 0
 
 
-def test_drain_opens_no_http(relay_process: Callable[..., CommandProcess]) -> None:
+def test_drain_opens_no_http(relay_process: Starter) -> None:
     drain = relay_process("--drain", **ANY_PORT)
     assert drain.wait() == 0
     assert "http." not in drain.text
 
 
 def test_relay_that_stops_is_not_ready_and_still_answers(
-    database: str, nats_server: EmbeddedNats, relay_process: Callable[..., CommandProcess]
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     relay = relay_process(**ANY_PORT)
     address = http_address(relay)
@@ -195,9 +188,7 @@ def test_relay_that_stops_is_not_ready_and_still_answers(
     assert relay.wait() == 0
 
 
-def test_nothing_secret_is_shown_to_anybody(
-    database: str, tmp_path: Path, relay_process: Callable[..., CommandProcess]
-) -> None:
+def test_nothing_secret_is_shown_to_anybody(database: str, tmp_path: Path, relay_process: Starter) -> None:
     login = f"prometheus:{canary('http')}"
     file = tmp_path / "login"
     file.write_text(login + "\n", encoding="utf-8")

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import time
-from typing import TYPE_CHECKING, TypeAlias
-
-import pytest
+from typing import TYPE_CHECKING
 
 from tests.support.outbox import outbox_table
+from tests.support.postgres import ON_BOTH
 from tests.support.processes import wait_for
 from tests.support.stream import read_stream, stored, wait_for_stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
     from outbox_notify.embedded import EmbeddedNats, EmbeddedPostgres
-    from tests.support.command import CommandProcess
-
-RelayProcess: TypeAlias = "Callable[..., CommandProcess]"
+    from tests.support.command import Starter
 
 
 def psql(server: EmbeddedPostgres, url: str, statement: str) -> list[str]:
@@ -35,9 +31,9 @@ def psql(server: EmbeddedPostgres, url: str, statement: str) -> list[str]:
     return done.stdout.strip().split("|")
 
 
-@pytest.mark.parametrize("postgres_version", [16, 18])
+@ON_BOTH
 def test_a_plain_insert_through_psql_arrives_as_the_contract_says(
-    postgres_server: EmbeddedPostgres, database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    postgres_server: EmbeddedPostgres, database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     relay_process()
     event_id, created_at = psql(
@@ -73,7 +69,7 @@ def test_a_plain_insert_through_psql_arrives_as_the_contract_says(
 
 
 def test_an_event_without_aggregate_has_no_subject_and_no_partition(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     relay_process(OUTBOX_SUBJECT_PREFIX="shop.eu", OUTBOX_CE_SOURCE="//shop/eu", OUTBOX_STREAM="SHOP")
     with outbox_table(database) as table:
@@ -87,9 +83,7 @@ def test_an_event_without_aggregate_has_no_subject_and_no_partition(
     assert not message.headers.keys() & {"ce-subject", "ce-partitionkey"}
 
 
-def test_bytes_arrive_byte_for_byte(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
-) -> None:
+def test_bytes_arrive_byte_for_byte(database: str, nats_server: EmbeddedNats, relay_process: Starter) -> None:
     relay_process()
     bodies = [b"", bytes(range(256)), b"\r\n\r\nPUB a 1\r\n", b"x" * 900_000]
     with outbox_table(database) as table:
@@ -106,7 +100,7 @@ def test_bytes_arrive_byte_for_byte(
 
 
 def test_aggregate_ids_are_percent_encoded_as_cloudevents_says(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     written = {
         "Käse 100%": "K%C3%A4se%20100%25",
@@ -129,7 +123,7 @@ def test_aggregate_ids_are_percent_encoded_as_cloudevents_says(
 
 
 def test_what_was_rolled_back_never_arrives(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     relay_process()
     insert = "INSERT INTO event_outbox (tenant_id, event_type, payload) VALUES ('acme', %s, '1')"
@@ -147,7 +141,7 @@ def test_what_was_rolled_back_never_arrives(
 
 
 def test_a_scheduled_event_arrives_at_its_time_and_not_a_second_late(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     # With a sweep this rare, only the relay's own knowledge of what comes due can be in time.
     relay_process(OUTBOX_SWEEP_INTERVAL="1h").wait_for_record("wake.ready")
@@ -177,7 +171,7 @@ def test_a_scheduled_event_arrives_at_its_time_and_not_a_second_late(
 
 
 def test_a_schedule_that_a_writer_brings_forward_is_found_by_the_sweep(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     relay_process(OUTBOX_SWEEP_INTERVAL="500ms").wait_for_record("wake.ready")
     with outbox_table(database) as table:

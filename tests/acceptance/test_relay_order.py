@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import zlib
 from collections import Counter
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from tests.support.checker import check, out_of_order
+from tests.support.command import QUICK
 from tests.support.front import LOSE, LOSE_ACK, REFUSE, STORE, Answer, standing_before
 from tests.support.outbox import fill, outbox_table
 from tests.support.processes import wait_for
@@ -18,20 +19,14 @@ from tests.support.stream import read_stream, stored, wait_for_stored
 from tests.support.writers import Writers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
     from tests.support.outbox import OutboxTable
-
-RelayProcess: TypeAlias = "Callable[..., CommandProcess]"
-
-QUICK = {"OUTBOX_LEASE": "3s", "OUTBOX_PUBLISH_TIMEOUT": "1500ms", "OUTBOX_SWEEP_INTERVAL": "500ms"}
 
 
 @pytest.mark.parametrize("relays", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_writers_without_a_pause_keep_their_order(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess, relays: int
+    database: str, nats_server: EmbeddedNats, relay_process: Starter, relays: int
 ) -> None:
     # No sweep within this test: what a claim passed by mistake would be missing, or late.
     for _ in range(relays):
@@ -50,7 +45,7 @@ def _drawn(table: OutboxTable) -> int:
 
 
 def test_t22_an_insert_that_takes_long_after_its_id_was_drawn_keeps_its_order(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     relay_process(OUTBOX_SWEEP_INTERVAL="1h").wait_for_record("wake.ready")
     insert = (
@@ -83,7 +78,7 @@ def test_t22_an_insert_that_takes_long_after_its_id_was_drawn_keeps_its_order(
 
 
 def test_t23_refusals_and_lost_acks_disturb_no_order(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     tries: Counter[str] = Counter()
 
@@ -108,7 +103,7 @@ def test_t23_refusals_and_lost_acks_disturb_no_order(
 
 
 def test_a_retry_comes_when_it_is_due_and_its_followers_at_once_behind_it(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     tries: Counter[str] = Counter()
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.checker import check
+from tests.support.command import QUICK
 from tests.support.outbox import fill, outbox_table
 from tests.support.processes import wait_for
 from tests.support.proxy import Proxy
@@ -19,12 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from outbox_notify.embedded import EmbeddedNats, EmbeddedPostgres
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
     from tests.support.outbox import OutboxTable
-
-RelayProcess: TypeAlias = "Callable[..., CommandProcess]"
-
-QUICK = {"OUTBOX_LEASE": "3s", "OUTBOX_PUBLISH_TIMEOUT": "1500ms", "OUTBOX_SWEEP_INTERVAL": "1s"}
 
 
 def verdict_of(writers: Writers, table: OutboxTable, nats: EmbeddedNats) -> dict[str, int]:
@@ -46,7 +43,7 @@ def verdict_of(writers: Writers, table: OutboxTable, nats: EmbeddedNats) -> dict
     ],
 )
 def test_t21_a_nats_outage_burns_no_attempts(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess, how: str, seconds: int
+    database: str, nats_server: EmbeddedNats, relay_process: Starter, how: str, seconds: int
 ) -> None:
     # So few attempts that an outage which counted any would show.
     relay = relay_process(OUTBOX_MAX_ATTEMPTS="2", OUTBOX_RETRY_BASE="50ms", **QUICK)
@@ -65,7 +62,7 @@ def test_t21_a_nats_outage_burns_no_attempts(
 
 
 def test_t33_a_black_hole_before_nats_is_noticed_and_left(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess, account: Callable[..., None]
+    database: str, nats_server: EmbeddedNats, relay_process: Starter, account: Callable[..., None]
 ) -> None:
     with Proxy(nats_server.port) as proxy:
         relay = relay_process(OUTBOX_NATS_URL=f"nats://127.0.0.1:{proxy.port}", **QUICK)
@@ -90,7 +87,7 @@ def test_t33_a_black_hole_before_nats_is_noticed_and_left(
 
 @pytest.mark.slow
 def test_an_idle_relay_notices_a_black_hole_before_nats(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     with Proxy(nats_server.port) as proxy:
         relay = relay_process(OUTBOX_NATS_URL=f"nats://127.0.0.1:{proxy.port}", **QUICK)
@@ -105,7 +102,7 @@ def test_an_idle_relay_notices_a_black_hole_before_nats(
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_t44_a_postgresql_that_goes_and_comes_costs_only_time(
-    private_postgres: EmbeddedPostgres, nats_server: EmbeddedNats, relay_process: RelayProcess, how: str
+    private_postgres: EmbeddedPostgres, nats_server: EmbeddedNats, relay_process: Starter, how: str
 ) -> None:
     relay = relay_process(OUTBOX_DATABASE_URL=private_postgres.url, **QUICK)
     with Writers(private_postgres.url, pause=0.01) as writers:
@@ -129,7 +126,7 @@ def test_t35_connections_that_are_cut_all_the_time_cost_nothing(
     database: str,
     postgres_server: EmbeddedPostgres,
     nats_server: EmbeddedNats,
-    relay_process: RelayProcess,
+    relay_process: Starter,
 ) -> None:
     with Proxy(nats_server.port) as to_nats, Proxy(postgres_server.port) as to_postgres:
         relay = relay_process(
@@ -157,7 +154,7 @@ def test_connections_to_postgresql_that_die_without_a_word_are_replaced(
     database: str,
     postgres_server: EmbeddedPostgres,
     nats_server: EmbeddedNats,
-    relay_process: RelayProcess,
+    relay_process: Starter,
 ) -> None:
     with Proxy(postgres_server.port) as proxy:
         relay_process(
@@ -175,7 +172,7 @@ def test_connections_to_postgresql_that_die_without_a_word_are_replaced(
 
 
 def test_t32_a_relay_starts_before_its_servers_and_goes_on_by_itself(
-    private_postgres: EmbeddedPostgres, nats_server: EmbeddedNats, relay_process: RelayProcess
+    private_postgres: EmbeddedPostgres, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     database, nats = private_postgres.url, nats_server.url
     with outbox_table(database) as table:
@@ -195,7 +192,7 @@ def test_t32_a_relay_starts_before_its_servers_and_goes_on_by_itself(
 
 
 def test_t34_a_frozen_nats_server_with_large_events_in_hand(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess, account: Callable[..., None]
+    database: str, nats_server: EmbeddedNats, relay_process: Starter, account: Callable[..., None]
 ) -> None:
     relay = relay_process(**QUICK)
     relay.wait_for_record("outage.ended")

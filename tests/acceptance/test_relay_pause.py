@@ -8,7 +8,6 @@ from datetime import datetime
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 
 from outbox_notify.operations.pause import Target, pause, resume
@@ -21,20 +20,16 @@ from tests.support.stream import read_stream, stored, wait_for_stored
 from tests.support.writers import Writers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from subprocess import CompletedProcess
 
+    import psycopg
+
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
 # Whatever the relay finds within a test, it finds by being told.
 LATE = {"OUTBOX_SWEEP_INTERVAL": "1h"}
-
-
-@pytest.fixture
-def conn(database: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(database, autocommit=True) as connection:
-        yield connection
 
 
 @pytest.fixture
@@ -51,7 +46,7 @@ def test_paused_tenant_waits_until_it_is_resumed_and_keeps_its_order(
     on: Callable[..., CompletedProcess[str]],
     conn: psycopg.Connection,
     database: str,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     nats_server: EmbeddedNats,
     relays: int,
 ) -> None:
@@ -75,7 +70,7 @@ def test_paused_tenant_waits_until_it_is_resumed_and_keeps_its_order(
 def test_paused_type_holds_back_what_comes_after_it_in_its_aggregates_only(
     on: Callable[..., CompletedProcess[str]],
     conn: psycopg.Connection,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     nats_server: EmbeddedNats,
 ) -> None:
     relay_process(**LATE).wait_for_record("wake.ready")
@@ -106,7 +101,7 @@ def test_paused_type_holds_back_what_comes_after_it_in_its_aggregates_only(
 def test_pause_ends_by_itself_at_its_time(
     on: Callable[..., CompletedProcess[str]],
     conn: psycopg.Connection,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     nats_server: EmbeddedNats,
 ) -> None:
     relay_process(**LATE).wait_for_record("wake.ready")
@@ -122,7 +117,7 @@ def test_pause_ends_by_itself_at_its_time(
 def test_paused_events_do_not_keep_a_drain_from_ending(
     on: Callable[..., CompletedProcess[str]],
     conn: psycopg.Connection,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     nats_server: EmbeddedNats,
 ) -> None:
     put(conn), put(conn, tenant_id="globex")
@@ -135,7 +130,7 @@ def test_paused_events_do_not_keep_a_drain_from_ending(
 def test_pauses_that_come_and_go_change_no_order(
     conn: psycopg.Connection,
     database: str,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     nats_server: EmbeddedNats,
 ) -> None:
     for _ in range(2):
@@ -185,7 +180,7 @@ def test_pauses_are_shown_and_mistakes_explained(on: Callable[..., CompletedProc
 
 
 def test_relay_of_a_schema_without_pauses_says_what_to_do(
-    conn: psycopg.Connection, relay_process: Callable[..., CommandProcess]
+    conn: psycopg.Connection, relay_process: Starter
 ) -> None:
     conn.execute("DROP TABLE event_outbox_audit, event_outbox_pause, event_outbox_replay")
     relay = relay_process()

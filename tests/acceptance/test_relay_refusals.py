@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
+from tests.support.command import QUICK
 from tests.support.front import REFUSE, STORE, Answer, standing_before
 from tests.support.outbox import fill, outbox_table
 from tests.support.processes import wait_for
@@ -22,15 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
-
-RelayProcess: TypeAlias = "Callable[..., CommandProcess]"
-
-QUICK = {"OUTBOX_LEASE": "3s", "OUTBOX_PUBLISH_TIMEOUT": "1500ms", "OUTBOX_SWEEP_INTERVAL": "500ms"}
+    from tests.support.command import Starter
 
 
 def test_t24_refused_rows_fail_at_once_with_the_reason_and_the_rest_of_the_batch_goes_out(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess, account: Callable[..., None]
+    database: str, nats_server: EmbeddedNats, relay_process: Starter, account: Callable[..., None]
 ) -> None:
     create_stream(nats_server.url, "events.>", max_msg_size=2000)
     with outbox_table(database) as table:
@@ -50,7 +47,7 @@ def test_t24_refused_rows_fail_at_once_with_the_reason_and_the_rest_of_the_batch
 
 
 def test_t29_what_is_too_large_for_the_server_fails_and_the_connection_lives_on(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     relay = relay_process()
     with outbox_table(database) as table:
@@ -65,7 +62,7 @@ def test_t29_what_is_too_large_for_the_server_fails_and_the_connection_lives_on(
 
 
 def test_an_unknown_refusal_is_tried_again_and_fails_after_the_last_attempt(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     tries: Counter[str] = Counter()
 
@@ -87,7 +84,7 @@ def test_an_unknown_refusal_is_tried_again_and_fails_after_the_last_attempt(
 
 
 def test_an_event_that_is_taken_at_the_third_try_is_published_before_its_followers(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     tries: Counter[str] = Counter()
 
@@ -108,7 +105,7 @@ def test_an_event_that_is_taken_at_the_third_try_is_published_before_its_followe
 
 
 def test_t42_a_full_stream_rests_its_route_and_recovers_by_itself(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     url = nats_server.url
     create_stream(url, "events.full.>", name="FULL", max_msgs=5, discard="new")
@@ -138,7 +135,7 @@ def test_t42_a_full_stream_rests_its_route_and_recovers_by_itself(
 
 
 def test_a_tenant_without_a_stream_waits_for_one_and_holds_up_nobody(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     url = nats_server.url
     create_stream(url, "events.acme.>", name="ACME")
@@ -157,7 +154,7 @@ def test_a_tenant_without_a_stream_waits_for_one_and_holds_up_nobody(
 
 
 def test_a_stream_that_is_deleted_and_made_again_gets_everything(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     url = nats_server.url
     relay = relay_process(**QUICK)
@@ -174,7 +171,7 @@ def test_a_stream_that_is_deleted_and_made_again_gets_everything(
 
 
 def test_t36_a_publish_right_that_is_taken_away_and_given_back(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess, account: Callable[..., None]
+    database: str, nats_server: EmbeddedNats, relay_process: Starter, account: Callable[..., None]
 ) -> None:
     allowed = "authorization { users = [ {user: relay, password: p}, {user: root, password: p} ] }"
     denied = (

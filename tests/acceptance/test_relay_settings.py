@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -17,12 +17,8 @@ from tests.support.processes import wait_for
 from tests.support.stream import create_stream, read_stream, stored, wait_for_stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from outbox_notify.embedded import EmbeddedNats, EmbeddedPostgres
-    from tests.support.command import CommandProcess
-
-RelayProcess: TypeAlias = "Callable[..., CommandProcess]"
+    from tests.support.command import Starter
 
 _ROLES = Path(__file__).parents[2] / "deploy" / "roles.sql"
 
@@ -33,7 +29,7 @@ def _numbers(nats: EmbeddedNats) -> list[int]:
 
 @pytest.mark.parametrize("ordering", ["aggregate", "none"])
 def test_without_ordering_nobody_waits_for_an_event_that_is_tried_again(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess, ordering: str
+    database: str, nats_server: EmbeddedNats, relay_process: Starter, ordering: str
 ) -> None:
     with outbox_table(database) as table:
         fill(table.conn, 10, aggregates=1)
@@ -55,8 +51,8 @@ def test_without_ordering_nobody_waits_for_an_event_that_is_tried_again(
 def test_a_failed_event_holds_back_its_aggregate_only_when_told_to(
     database: str,
     nats_server: EmbeddedNats,
-    relay_process: RelayProcess,
-    command_process: RelayProcess,
+    relay_process: Starter,
+    command_process: Starter,
     on_failed: str,
 ) -> None:
     create_stream(nats_server.url, "events.>", max_msg_size=2000)
@@ -89,7 +85,7 @@ def test_a_failed_event_holds_back_its_aggregate_only_when_told_to(
 
 
 def test_with_retention_0_published_events_are_deleted(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     relay_process(OUTBOX_RETENTION="0")
     with outbox_table(database) as table:
@@ -101,7 +97,7 @@ def test_with_retention_0_published_events_are_deleted(
 
 @pytest.mark.slow
 def test_published_events_are_pruned_after_the_retention_and_nothing_else(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     create_stream(nats_server.url, "events.>", max_msg_size=2000)
     with outbox_table(database) as table:
@@ -118,7 +114,7 @@ def test_published_events_are_pruned_after_the_retention_and_nothing_else(
 
 
 def test_small_batches_and_a_small_budget_of_bytes_only_cost_rounds(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     with outbox_table(database) as table:
         fill(table.conn, 100, aggregates=3, size=20_000)
@@ -130,7 +126,7 @@ def test_small_batches_and_a_small_budget_of_bytes_only_cost_rounds(
 
 
 def test_the_outbox_may_live_in_a_schema_of_its_own(
-    empty_database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    empty_database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     migrate(empty_database, "shop_events")
     relay = relay_process(
@@ -146,7 +142,7 @@ def test_the_outbox_may_live_in_a_schema_of_its_own(
 
 
 def test_two_outboxes_of_one_database_do_not_meet(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     migrate(database, "shop_events")
     relay_process(OUTBOX_SCHEMA="shop_events", OUTBOX_WAKE="always").wait_for_record("wake.ready")
@@ -162,7 +158,7 @@ def test_two_outboxes_of_one_database_do_not_meet(
 
 @pytest.mark.parametrize("flags", [(), ("--drain",)])
 def test_a_missing_schema_is_one_line_and_78(
-    empty_database: str, relay_process: RelayProcess, flags: tuple[str, ...]
+    empty_database: str, relay_process: Starter, flags: tuple[str, ...]
 ) -> None:
     relay = relay_process(*flags, OUTBOX_DATABASE_URL=empty_database, OUTBOX_LOG_LEVEL="error")
     assert relay.wait() == 78
@@ -183,7 +179,7 @@ def _login(server: EmbeddedPostgres, rights: str | None) -> str:
 
 @pytest.mark.parametrize("rights", [None, "outbox_writer"])
 def test_a_missing_right_is_one_line_and_77(
-    private_postgres: EmbeddedPostgres, relay_process: RelayProcess, rights: str | None
+    private_postgres: EmbeddedPostgres, relay_process: Starter, rights: str | None
 ) -> None:
     relay = relay_process(OUTBOX_DATABASE_URL=_login(private_postgres, rights), OUTBOX_LOG_LEVEL="error")
     assert relay.wait() == 77
@@ -193,7 +189,7 @@ def test_a_missing_right_is_one_line_and_77(
 
 
 def test_the_relays_role_has_all_the_rights_that_a_relay_needs(
-    private_postgres: EmbeddedPostgres, nats_server: EmbeddedNats, relay_process: RelayProcess
+    private_postgres: EmbeddedPostgres, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     url = _login(private_postgres, "outbox_relay")
     relay = relay_process(OUTBOX_DATABASE_URL=url, OUTBOX_RETENTION="1s", OUTBOX_SWEEP_INTERVAL="200ms")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,13 +20,9 @@ from tests.support.stream import read_stream, stored, stream_exists, wait_for_st
 from tests.support.writers import Writers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from outbox_notify.embedded import EmbeddedNats, EmbeddedPostgres
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
     from tests.support.outbox import OutboxTable
-
-RelayProcess: TypeAlias = "Callable[..., CommandProcess]"
 
 
 def get_one_through(table: OutboxTable) -> None:
@@ -40,7 +36,7 @@ def get_one_through(table: OutboxTable) -> None:
     ("number", "turns"), [pytest.param(signal.SIGTERM, 5, marks=pytest.mark.slow), (signal.SIGINT, 2)]
 )
 def test_t50_relays_that_are_replaced_under_load_lose_and_double_nothing(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess, number: signal.Signals, turns: int
+    database: str, nats_server: EmbeddedNats, relay_process: Starter, number: signal.Signals, turns: int
 ) -> None:
     slowest = 0.0
     relay = relay_process(OUTBOX_RELAY_ID="r0")
@@ -92,7 +88,7 @@ cli.main()
 
 
 def test_what_a_stopped_relay_could_not_publish_is_taken_by_another_within_a_second(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     # Neither lease nor sweep ends within this test.
     slow = {"OUTBOX_SWEEP_INTERVAL": "1h", "OUTBOX_LEASE": "1h", "OUTBOX_PUBLISH_TIMEOUT": "3s"}
@@ -117,7 +113,7 @@ def test_what_a_stopped_relay_could_not_publish_is_taken_by_another_within_a_sec
 
 
 def test_a_second_signal_gives_back_at_once(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     slow = {"OUTBOX_LEASE": "1h", "OUTBOX_PUBLISH_TIMEOUT": "10m", "OUTBOX_SHUTDOWN_TIMEOUT": "10m"}
     with Proxy(nats_server.port) as proxy, outbox_table(database) as table:
@@ -142,7 +138,7 @@ def test_a_second_signal_gives_back_at_once(
 
 
 def test_a_stop_that_takes_too_long_gives_back_by_itself(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     slow = {"OUTBOX_LEASE": "1h", "OUTBOX_PUBLISH_TIMEOUT": "10m", "OUTBOX_SHUTDOWN_TIMEOUT": "2s"}
     with Proxy(nats_server.port) as proxy, outbox_table(database) as table:
@@ -162,7 +158,7 @@ def test_a_stop_that_takes_too_long_gives_back_by_itself(
 
 @pytest.mark.parametrize("away", ["nats", "postgres"])
 def test_a_relay_stops_cleanly_while_a_server_is_away(
-    private_postgres: EmbeddedPostgres, nats_server: EmbeddedNats, relay_process: RelayProcess, away: str
+    private_postgres: EmbeddedPostgres, nats_server: EmbeddedNats, relay_process: Starter, away: str
 ) -> None:
     relay = relay_process(OUTBOX_DATABASE_URL=private_postgres.url)
     relay.wait_for_record("wake.ready")
@@ -175,7 +171,7 @@ def test_a_relay_stops_cleanly_while_a_server_is_away(
 
 
 def test_drain_publishes_what_is_due_and_leaves_what_is_not(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     with outbox_table(database) as table:
         fill(table.conn, 2000)
@@ -190,7 +186,7 @@ def test_drain_publishes_what_is_due_and_leaves_what_is_not(
 
 
 def test_drain_creates_the_stream_even_when_nothing_is_due(
-    nats_server: EmbeddedNats, relay_process: RelayProcess
+    nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     began = time.monotonic()
     assert relay_process("--drain", OUTBOX_STREAM="SHOP").wait() == 0
@@ -199,7 +195,7 @@ def test_drain_creates_the_stream_even_when_nothing_is_due(
 
 
 def test_drain_waits_for_what_another_relay_has_in_hand_only_as_long_as_it_is_due(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     with outbox_table(database) as table:
         fill(table.conn, 10, aggregates=1)
@@ -215,7 +211,7 @@ def test_drain_waits_for_what_another_relay_has_in_hand_only_as_long_as_it_is_du
 
 @pytest.mark.parametrize("away", ["nats", "postgres"])
 def test_drain_exits_69_when_a_server_is_away(
-    private_postgres: EmbeddedPostgres, nats_server: EmbeddedNats, relay_process: RelayProcess, away: str
+    private_postgres: EmbeddedPostgres, nats_server: EmbeddedNats, relay_process: Starter, away: str
 ) -> None:
     {"nats": nats_server, "postgres": private_postgres}[away].stop()
     began = time.monotonic()
@@ -233,7 +229,7 @@ def test_drain_exits_69_when_a_server_is_away(
 
 @pytest.mark.slow
 def test_drain_goes_on_as_long_as_there_is_progress(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     with Proxy(nats_server.port) as proxy, outbox_table(database) as table:
         # Each event waits for the one before it: together they take longer than the shutdown timeout.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from random import Random
 from statistics import quantiles
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -15,13 +15,9 @@ from tests.support.processes import wait_for
 from tests.support.stream import spying
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
     from tests.support.stream import Spy
-
-RelayProcess: TypeAlias = "Callable[..., CommandProcess]"
 
 _INSERT = """
     INSERT INTO event_outbox (tenant_id, event_type, aggregate_type, aggregate_id, payload)
@@ -58,7 +54,7 @@ def figures(name: str, seconds: list[float]) -> tuple[float, float]:
     ],
 )
 def test_an_idle_relay_delivers_in_milliseconds(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess, wake: str
+    database: str, nats_server: EmbeddedNats, relay_process: Starter, wake: str
 ) -> None:
     # No sweep within this test: only a wake explains that anything arrives.
     relay_process(OUTBOX_WAKE=wake, OUTBOX_SWEEP_INTERVAL="1h").wait_for_record("wake.ready")
@@ -71,7 +67,7 @@ def test_an_idle_relay_delivers_in_milliseconds(
 
 
 def test_two_idle_relays_deliver_as_fast_and_once(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     for _ in range(2):
         relay_process(OUTBOX_SWEEP_INTERVAL="1h").wait_for_record("wake.ready")
@@ -84,7 +80,7 @@ def test_two_idle_relays_deliver_as_fast_and_once(
 
 
 def test_t01_without_the_trigger_events_arrive_within_a_sweep(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     relay_process(OUTBOX_SWEEP_INTERVAL="1s").wait_for_record("wake.ready")
     with spying(nats_server.url) as spy, psycopg.connect(database, autocommit=True) as conn:
@@ -100,7 +96,7 @@ def test_t01_without_the_trigger_events_arrive_within_a_sweep(
 
 
 def test_a_polling_relay_uses_no_trigger_and_looks_twice_a_second(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     relay_process(OUTBOX_WAKE="poll", OUTBOX_SWEEP_INTERVAL="1h").wait_for_record("outage.ended")
     with spying(nats_server.url) as spy, psycopg.connect(database, autocommit=True) as conn:
@@ -115,7 +111,7 @@ def test_a_polling_relay_uses_no_trigger_and_looks_twice_a_second(
 
 
 def test_t07_a_polling_relay_serves_writers_with_two_phase_commit(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     relay_process(OUTBOX_WAKE="poll").wait_for_record("outage.ended")
     with spying(nats_server.url) as spy, psycopg.connect(database) as conn:

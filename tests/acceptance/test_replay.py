@@ -6,7 +6,6 @@ import re
 import signal
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 
 from tests.support.audit import acts
@@ -16,19 +15,15 @@ from tests.support.replays import assert_each_once_in_order, begin
 from tests.support.stream import connected, read_stream, stored, wait_for_stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from subprocess import CompletedProcess
 
+    import psycopg
+
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
 EVENTS = 600
-
-
-@pytest.fixture
-def conn(database: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(database, autocommit=True) as connection:
-        yield connection
 
 
 @pytest.fixture
@@ -102,7 +97,7 @@ def test_events_are_named_and_sent_under_another_prefix(
 
 def test_killed_half_way_and_resumed_it_has_sent_each_event_once(
     settings: dict[str, Any],
-    command_process: Callable[..., CommandProcess],
+    command_process: Starter,
     nats_server: EmbeddedNats,
     conn: psycopg.Connection,
 ) -> None:
@@ -125,7 +120,7 @@ def test_killed_half_way_and_resumed_it_has_sent_each_event_once(
 
 def test_interrupted_it_says_how_to_go_on_and_keeps_to_the_rate(
     settings: dict[str, Any],
-    command_process: Callable[..., CommandProcess],
+    command_process: Starter,
     nats_server: EmbeddedNats,
     conn: psycopg.Connection,
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -21,23 +21,13 @@ from tests.support.processes import wait_for
 from tests.support.wake import WakeView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
-
-RelayProcess: TypeAlias = "Callable[..., CommandProcess]"
+    from tests.support.command import Starter
 
 FULL = Answer(stores=False, error={"code": 503, "err_code": 10077, "description": "maximum bytes exceeded"})
 ANSWERS = {"taken": STORE, "refused": REFUSE, "full": FULL, "lost": LOSE}
 RULES = Rules(max_attempts=10, sweep_interval=3600)
 NO_SWEEP = {"OUTBOX_SWEEP_INTERVAL": "1h", "OUTBOX_RELAY_ID": "relay-1"}
-
-
-@pytest.fixture
-def conn(database: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(database, autocommit=True) as connection:
-        yield connection
 
 
 def why(conn: psycopg.Connection, row_id: int) -> Why:
@@ -70,7 +60,7 @@ def wait_until_asleep(conn: psycopg.Connection) -> None:
 
 
 def test_every_event_in_the_hands_of_a_relay_is_explained(
-    conn: psycopg.Connection, nats_server: EmbeddedNats, relay_process: RelayProcess
+    conn: psycopg.Connection, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     with standing_before(nats_server.url, lambda subject, _: ANSWERS[subject.rpartition(".")[2]]):
         leases = {"OUTBOX_LEASE": "4s", "OUTBOX_PUBLISH_TIMEOUT": "2500ms"}
@@ -113,7 +103,7 @@ def test_every_event_in_the_hands_of_a_relay_is_explained(
 
 @pytest.mark.slow
 def test_relay_without_wake_and_relay_without_nats_are_told_apart(
-    conn: psycopg.Connection, database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    conn: psycopg.Connection, database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     relay = relay_process(**NO_SWEEP)
     wait_until_asleep(conn)
@@ -145,7 +135,7 @@ def test_relay_without_wake_and_relay_without_nats_are_told_apart(
 
 
 def test_idle_relays_are_seen_and_who_is_armed(
-    conn: psycopg.Connection, database: str, nats_server: EmbeddedNats, relay_process: RelayProcess
+    conn: psycopg.Connection, database: str, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     first = relay_process(OUTBOX_RELAY_ID="relay-1")
     WakeView(conn).wait_until_armed()

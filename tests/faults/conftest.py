@@ -7,11 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 
 from tests.support.ages import Ages
-from tests.support.command import CommandProcess
 from tests.support.machine import watched_machine
 from tests.support.proxy import Proxy
 from tests.support.stream import spying
@@ -20,17 +18,13 @@ from tests.support.wake import WakeView
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import psycopg
+
     from outbox_notify.embedded import EmbeddedNats, EmbeddedPostgres
+    from tests.support.command import CommandProcess, Starter
     from tests.support.faulty import Fault
 
 _ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def conn(database: str) -> Iterator[psycopg.Connection]:
-    """A connection of the test's own, in autocommit mode."""
-    with psycopg.connect(database, autocommit=True) as conn:
-        yield conn
 
 
 @pytest.fixture
@@ -59,30 +53,13 @@ def proxied_database(database: str, proxy: Proxy, postgres_server: EmbeddedPostg
 
 
 @pytest.fixture
-def faulty_relay(
-    tmp_path: Path, database: str, nats_server: EmbeddedNats
-) -> Iterator[Callable[..., CommandProcess]]:
+def faulty_relay(relay_process: Starter) -> Starter:
     """Start a relay with a fault built in, between the test's database and its nats-server."""
-    started: list[CommandProcess] = []
 
     def start(fault: Fault, **settings: str) -> CommandProcess:
-        defaults = {
-            "OUTBOX_DATABASE_URL": database,
-            "OUTBOX_NATS_URL": nats_server.url,
-            "OUTBOX_HTTP": "off",
-            "PYTHONPATH": str(_ROOT),
-        }
-        output = tmp_path / f"faulty-{len(started) + 1}.log"
-        started.append(
-            CommandProcess("relay", output=output, settings={**defaults, **settings}, command=fault.command)
-        )
-        return started[-1]
+        return relay_process(command=fault.command, PYTHONPATH=str(_ROOT), **settings)
 
-    yield start
-    for process in started:
-        process.kill()
-        # Shown when the test fails.
-        sys.stderr.write(f"--- {process.output.name}\n{process.text}\n")
+    return start
 
 
 @pytest.fixture

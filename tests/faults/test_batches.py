@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
 pytestmark = pytest.mark.fault
 
@@ -57,7 +57,7 @@ REFUSING: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 def test_order_holds_when_an_event_is_refused_in_the_middle_of_a_batch(
     database: str,
     nats_server: EmbeddedNats,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     account: Callable[..., None],
     config: dict[str, Any],
     remedy: dict[str, Any],
@@ -85,8 +85,8 @@ def test_order_holds_when_an_event_is_refused_in_the_middle_of_a_batch(
 def test_order_holds_when_a_relay_is_stopped_in_the_middle_of_a_batch(
     database: str,
     nats_server: EmbeddedNats,
-    relay_process: Callable[..., CommandProcess],
-    faulty_relay: Callable[..., CommandProcess],
+    relay_process: Starter,
+    faulty_relay: Starter,
     account: Callable[..., None],
     deed: str,
 ) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from tests.support.ages import Ages
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
     from tests.support.proxy import Proxy
 
 pytestmark = pytest.mark.fault
@@ -40,7 +40,7 @@ def test_t66_a_relay_frozen_with_rows_on_the_wire_stops_no_other(
     proxy: Proxy,
     conn: psycopg.Connection,
     ages: Ages,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     measured: Callable[..., None],
 ) -> None:
     # A third of this is one claim: 20 MB, more than the buffers of all sockets on the way hold.
@@ -71,7 +71,7 @@ def test_t66_a_relay_frozen_at_any_moment_leaves_no_transaction_open(
     database: str,
     proxy: Proxy,
     conn: psycopg.Connection,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     measured: Callable[..., None],
 ) -> None:
     frozen = relay_process(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
 LEASE, SWEEP = 1.5, 0.3
 QUICK = {
@@ -39,7 +39,7 @@ def test_t28_a_relay_frozen_while_its_claim_runs_holds_up_nobody(
     database: str,
     conn: psycopg.Connection,
     nats_server: EmbeddedNats,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     account: Callable[..., None],
 ) -> None:
     table = OutboxTable(conn)

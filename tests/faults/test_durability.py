@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
     from tests.support.stream import Spy
 
 pytestmark = pytest.mark.fault
@@ -43,7 +43,7 @@ def lazy_postgres() -> Iterator[EmbeddedPostgres]:
 def test_t68_nothing_is_published_that_a_crash_undoes(
     lazy_postgres: EmbeddedPostgres,
     nats_server: EmbeddedNats,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     measured: Callable[..., None],
 ) -> None:
     relay = relay_process(OUTBOX_DATABASE_URL=lazy_postgres.url, **QUICK)

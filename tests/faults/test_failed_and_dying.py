@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
+    from tests.support.command import CommandProcess, Starter
     from tests.support.outbox import Row
 
 QUICK = {
@@ -64,7 +64,7 @@ class Mortals:
 def test_t13_failed_events_hold_back_or_let_pass_also_when_relays_die(
     database: str,
     nats_server: EmbeddedNats,
-    faulty_relay: Callable[..., CommandProcess],
+    faulty_relay: Starter,
     account: Callable[..., None],
     on_failed: str,
     seed: int,

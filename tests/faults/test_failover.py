@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from tests.support.checker import Verdict, check
+from tests.support.command import QUICK
 from tests.support.events import put
 from tests.support.figures import reclaims
 from tests.support.outbox import fill, outbox_table
@@ -24,13 +25,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
+    from tests.support.command import CommandProcess, Starter
 
-RelayProcess: TypeAlias = "Callable[..., CommandProcess]"
 Account: TypeAlias = "Callable[..., None]"
 
-# So that what was in hand during the failover is soon taken over.
-QUICK = {"OUTBOX_LEASE": "3s", "OUTBOX_SWEEP_INTERVAL": "1s", "OUTBOX_PUBLISH_TIMEOUT": "1500ms"}
 _RECOVERED = 200
 _WAITING = "FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND application_name NOT LIKE 'outbox%'"
 
@@ -48,7 +46,7 @@ def asynchronous() -> Iterator[PostgresPair]:
 
 
 @pytest.fixture
-def relay(relay_process: RelayProcess, nats_server: EmbeddedNats) -> RelayProcess:
+def relay(relay_process: Starter, nats_server: EmbeddedNats) -> Starter:
     """Start a relay that knows both servers of a pair."""
 
     def start(pair: PostgresPair, name: str) -> CommandProcess:
@@ -69,7 +67,7 @@ def relay(relay_process: RelayProcess, nats_server: EmbeddedNats) -> RelayProces
     ],
 )
 def test_t47_a_failover_with_synchronous_replication_loses_and_invents_nothing(
-    synchronous: PostgresPair, nats_server: EmbeddedNats, relay: RelayProcess, account: Account, fate: str
+    synchronous: PostgresPair, nats_server: EmbeddedNats, relay: Starter, account: Account, fate: str
 ) -> None:
     relays = [relay(synchronous, name) for name in ("a", "b")]
     with Writers(synchronous.url, pause=0.01) as writers:
@@ -84,7 +82,7 @@ def test_t47_a_failover_with_synchronous_replication_loses_and_invents_nothing(
 
 @pytest.mark.slow
 def test_t47_no_event_is_published_before_a_synchronous_standby_has_it(
-    synchronous: PostgresPair, nats_server: EmbeddedNats, relay: RelayProcess
+    synchronous: PostgresPair, nats_server: EmbeddedNats, relay: Starter
 ) -> None:
     relay(synchronous, "a")
     synchronous.fall_behind()
@@ -98,7 +96,7 @@ def test_t47_no_event_is_published_before_a_synchronous_standby_has_it(
 
 @pytest.mark.slow
 def test_t47_a_commit_whose_wait_for_the_standby_is_ended_by_hand_is_published(
-    synchronous: PostgresPair, nats_server: EmbeddedNats, relay: RelayProcess
+    synchronous: PostgresPair, nats_server: EmbeddedNats, relay: Starter
 ) -> None:
     # A limit of the promise: the row is on the primary alone, and everybody sees it.
     relay(synchronous, "a")
@@ -116,7 +114,7 @@ def test_t47_a_commit_whose_wait_for_the_standby_is_ended_by_hand_is_published(
 
 @pytest.mark.slow
 def test_t47_what_an_asynchronous_standby_has_not_got_is_lost_with_its_business_rows(
-    asynchronous: PostgresPair, nats_server: EmbeddedNats, relay: RelayProcess, account: Account
+    asynchronous: PostgresPair, nats_server: EmbeddedNats, relay: Starter, account: Account
 ) -> None:
     relays = [relay(asynchronous, name) for name in ("a", "b")]
     with Writers(asynchronous.url, pause=0.01) as writers:
@@ -143,7 +141,7 @@ def test_t47_what_an_asynchronous_standby_has_not_got_is_lost_with_its_business_
 
 @pytest.mark.slow
 def test_t47_order_holds_on_a_standby_that_draws_ids_again(
-    asynchronous: PostgresPair, nats_server: EmbeddedNats, relay_process: RelayProcess
+    asynchronous: PostgresPair, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     # No sweep within this test: it would find what has an id below those that were passed.
     relay = relay_process(OUTBOX_DATABASE_URL=asynchronous.url, OUTBOX_SWEEP_INTERVAL="1h")
@@ -175,7 +173,7 @@ def test_t47_order_holds_on_a_standby_that_draws_ids_again(
 
 @pytest.mark.slow
 def test_t47_a_primary_that_hangs_is_left(
-    asynchronous: PostgresPair, nats_server: EmbeddedNats, relay: RelayProcess, account: Account
+    asynchronous: PostgresPair, nats_server: EmbeddedNats, relay: Starter, account: Account
 ) -> None:
     relays = [relay(asynchronous, name) for name in ("a", "b")]
     with Writers(asynchronous.url, pause=0.01) as writers:

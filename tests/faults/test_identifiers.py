@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-Link: TypeAlias = psycopg.Connection[Any]
+    from tests.support.postgres import Link
 
 NOBODY = "postgresql://u@127.0.0.1:1/d"
 HOSTILE = [

@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -19,12 +19,10 @@ from tests.support.front import STORE, Answer, standing_before
 from tests.support.outbox import outbox_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
-
-RelayProcess: TypeAlias = "Callable[..., CommandProcess]"
+    from tests.support.command import Starter
 
 # Breaks a line, begins one of its own, colours a terminal, turns the reading direction, hides, rings.
 HOSTILE = 'fake\r\n{"event": "relay.stopped"}\n2026 info relay.stopped \x1b[31m\x9b2J\u202e\u2066\u200b\u2028\x85\x07'
@@ -51,7 +49,7 @@ def assert_whole_lines(text: str, log_format: str) -> None:
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
 def test_t59_hostile_rows_and_answers_are_one_short_line_each(
-    database: str, nats_server: EmbeddedNats, relay_process: RelayProcess, log_format: str
+    database: str, nats_server: EmbeddedNats, relay_process: Starter, log_format: str
 ) -> None:
     answers = {
         "refused": {"code": 400, "err_code": 19999, "description": HOSTILE + "z" * 500_000},
@@ -83,7 +81,7 @@ def test_t59_hostile_rows_and_answers_are_one_short_line_each(
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
 def test_t59_what_a_stranger_says_in_place_of_nats_is_one_short_line(
-    relay_process: RelayProcess, log_format: str
+    relay_process: Starter, log_format: str
 ) -> None:
     with _rude_server() as url:
         relay = relay_process(OUTBOX_NATS_URL=url, OUTBOX_LOG_FORMAT=log_format)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
 MILLION = 1_000_000
 # Pairs of stretches, one with a question and one without; every second pair begins with the other.
@@ -76,7 +76,7 @@ def test_questions_do_not_slow_the_relay(
     conn: psycopg.Connection,
     database: str,
     nats_server: EmbeddedNats,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     measured: Callable[..., None],
 ) -> None:
     put_many(conn)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
 MEGABYTE = 1024 * 1024
 MOST = 250 * MEGABYTE
@@ -33,7 +33,7 @@ FILL = """
 def test_t46_a_backlog_of_large_events_stays_within_its_memory(
     conn: psycopg.Connection,
     nats_server: EmbeddedNats,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     account: Callable[..., None],
     measured: Callable[..., None],
     events: int,

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.ages import about
 from tests.support.checker import check
-from tests.support.command import run
+from tests.support.command import QUICK, run
 from tests.support.machine import watched_machine
 from tests.support.next_release import LOCK_TIMEOUT, NEXT
 from tests.support.outbox import OutboxTable
@@ -27,10 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
     from tests.support.ledger import Ledger
 
-QUICK = {"OUTBOX_LEASE": "3s", "OUTBOX_PUBLISH_TIMEOUT": "1500ms", "OUTBOX_SWEEP_INTERVAL": "1s"}
 WAITS = """
     SELECT FROM pg_locks
     WHERE mode = 'AccessExclusiveLock' AND relation = 'event_outbox'::regclass AND NOT granted
@@ -42,7 +41,7 @@ def test_t53_two_processes_migrate_under_live_relays_and_writers(
     database: str,
     conn: psycopg.Connection,
     nats_server: EmbeddedNats,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     account: Callable[..., None],
     measured: Callable[..., None],
 ) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import nkeys
 import pytest
 
 from outbox_notify.embedded import EmbeddedNats
+from tests.support.command import QUICK
 from tests.support.credentials import Operator, new_seed, public_key
 from tests.support.outbox import fill, outbox_table
 from tests.support.processes import wait_for
@@ -18,11 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.support.command import CommandProcess
-
-RelayProcess: TypeAlias = "Callable[..., CommandProcess]"
-
-QUICK = {"OUTBOX_LEASE": "3s", "OUTBOX_PUBLISH_TIMEOUT": "1500ms", "OUTBOX_SWEEP_INTERVAL": "500ms"}
+    from tests.support.command import CommandProcess, Starter
 
 
 @dataclass
@@ -74,7 +71,7 @@ def by_creds() -> Login:
 )
 def test_t36_credentials_that_are_changed_are_read_again_and_nothing_is_used_up(
     database: str,
-    relay_process: RelayProcess,
+    relay_process: Starter,
     tmp_path: Path,
     account: Callable[..., None],
     login: Callable[[], Login],

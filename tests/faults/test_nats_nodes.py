@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
+    from tests.support.command import CommandProcess, Starter
     from tests.support.outbox import OutboxTable
-
-RelayProcess: TypeAlias = "Callable[..., CommandProcess]"
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -39,7 +37,7 @@ def nodes() -> Iterator[NatsNodes]:
 def test_a_stream_that_loses_its_leader_costs_time_only(
     database: str,
     nodes: NatsNodes,
-    relay_process: RelayProcess,
+    relay_process: Starter,
     measured: Callable[..., None],
     how: str,
     connected_to: str,
@@ -68,7 +66,7 @@ def test_a_stream_that_loses_its_leader_costs_time_only(
 
 
 def test_nodes_that_are_restarted_one_after_the_other_cost_time_only(
-    database: str, nodes: NatsNodes, relay_process: RelayProcess, measured: Callable[..., None]
+    database: str, nodes: NatsNodes, relay_process: Starter, measured: Callable[..., None]
 ) -> None:
     relays = [
         relay_process(OUTBOX_NATS_URL=nodes.url_from(node), OUTBOX_RELAY_ID=f"r{number}")
@@ -96,7 +94,7 @@ def test_nodes_that_are_restarted_one_after_the_other_cost_time_only(
 
 
 def test_a_relay_outlives_the_majority_of_the_nodes(
-    database: str, nodes: NatsNodes, relay_process: RelayProcess, measured: Callable[..., None]
+    database: str, nodes: NatsNodes, relay_process: Starter, measured: Callable[..., None]
 ) -> None:
     relay_process(OUTBOX_NATS_URL=nodes.url, OUTBOX_MAX_ATTEMPTS="2", OUTBOX_PUBLISH_TIMEOUT="2s")
     with outbox_table(database) as table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from anyio import run
 from psycopg import sql
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
-
-RelayProcess: TypeAlias = "Callable[..., CommandProcess]"
+    from tests.support.command import CommandProcess, Starter
 
 GOOD = 100
 MAX_PAYLOAD = 2**20
@@ -87,7 +85,7 @@ def settled(conn: psycopg.Connection, relay: CommandProcess, bad: int) -> None:
 def test_t29_payloads_that_are_too_large_only_with_their_headers_fail_and_the_client_lives_on(
     conn: psycopg.Connection,
     nats_server: EmbeddedNats,
-    relay_process: RelayProcess,
+    relay_process: Starter,
     account: Callable[..., None],
 ) -> None:
     sizes = (10, 1, 0, -1)
@@ -103,7 +101,7 @@ def test_t29_payloads_that_are_too_large_only_with_their_headers_fail_and_the_cl
 def test_t30_subjects_that_would_hurt_fail_and_nobody_hears_of_them(
     conn: psycopg.Connection,
     nats_server: EmbeddedNats,
-    relay_process: RelayProcess,
+    relay_process: Starter,
     account: Callable[..., None],
 ) -> None:
     drop_rules(conn)
@@ -128,7 +126,7 @@ def test_t30_subjects_that_would_hurt_fail_and_nobody_hears_of_them(
 def test_t40_headers_that_steer_jetstream_fail_and_the_stream_keeps_what_it_has(
     conn: psycopg.Connection,
     nats_server: EmbeddedNats,
-    relay_process: RelayProcess,
+    relay_process: Starter,
     account: Callable[..., None],
 ) -> None:
     url = nats_server.url

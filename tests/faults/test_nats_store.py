@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from anyio import run as run_async
 
@@ -29,9 +29,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
-
-RelayProcess: TypeAlias = "Callable[..., CommandProcess]"
+    from tests.support.command import Starter
 
 QUICK = {"OUTBOX_LEASE": "5s", "OUTBOX_PUBLISH_TIMEOUT": "2s", "OUTBOX_SWEEP_INTERVAL": "1s"}
 EVENTS = 40
@@ -57,7 +55,7 @@ def publish_without_acks_and_kill(
 def test_t38_a_killed_server_knows_what_a_stream_with_limits_holds(
     conn: psycopg.Connection,
     nats_server: EmbeddedNats,
-    relay_process: RelayProcess,
+    relay_process: Starter,
     account: Callable[..., None],
 ) -> None:
     with Proxy(nats_server.port) as proxy:
@@ -78,7 +76,7 @@ def test_t38_a_killed_server_knows_what_a_stream_with_limits_holds(
 def test_t38_a_killed_server_has_forgotten_what_was_taken_from_a_work_queue(
     conn: psycopg.Connection,
     nats_server: EmbeddedNats,
-    relay_process: RelayProcess,
+    relay_process: Starter,
     account: Callable[..., None],
 ) -> None:
     url = nats_server.url
@@ -105,7 +103,7 @@ def test_t42_a_stream_that_is_full_of_bytes_rests_its_route_and_goes_on_when_the
     conn: psycopg.Connection,
     database: str,
     nats_server: EmbeddedNats,
-    relay_process: RelayProcess,
+    relay_process: Starter,
     account: Callable[..., None],
 ) -> None:
     url = nats_server.url

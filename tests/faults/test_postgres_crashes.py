@@ -13,6 +13,7 @@ import pytest
 from outbox_notify.errors import OutboxError
 from outbox_notify.postgres.queries import query
 from tests.support.claiming import claiming
+from tests.support.postgres import ON_BOTH
 
 if TYPE_CHECKING:
     from outbox_notify.embedded import EmbeddedPostgres
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.fault, pytest.mark.anyio]
 
 
-@pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
+@ON_BOTH
 async def test_server_that_has_recovered_from_a_crash_is_another_one(
     private_postgres: EmbeddedPostgres,
 ) -> None:

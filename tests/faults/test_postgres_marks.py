@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from outbox_notify.embedded import EmbeddedNats, EmbeddedPostgres
-    from tests.support.command import CommandProcess
+    from tests.support.command import CommandProcess, Starter
     from tests.support.proxy import Proxy
 
-    Relay = Callable[..., CommandProcess]
+    Relay = Starter
     Account = Callable[..., None]
 
 EVENTS = 3

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.checker import check
+from tests.support.command import QUICK
 from tests.support.figures import fenced, reclaims, repeats
 from tests.support.outbox import OutboxTable, fill, outbox_table
 from tests.support.processes import wait_for
@@ -24,14 +25,13 @@ if TYPE_CHECKING:
 
     from outbox_notify.embedded import EmbeddedNats, EmbeddedPostgres
     from tests.support.checker import Verdict
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
     from tests.support.proxy import Proxy
     from tests.support.stream import Spy
 
-    Relay = Callable[..., CommandProcess]
+    Relay = Starter
     Account = Callable[..., None]
 
-QUICK = {"OUTBOX_LEASE": "3s", "OUTBOX_PUBLISH_TIMEOUT": "1500ms", "OUTBOX_SWEEP_INTERVAL": "1s"}
 RELAYS = "datname = current_database() AND application_name LIKE 'outbox-notify relay%'"
 TERMINATE_ONE = f"""
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {RELAYS} ORDER BY random() LIMIT 1

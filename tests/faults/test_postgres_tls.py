@@ -18,13 +18,12 @@ from tests.support.tls import SSL_REQUEST, Authority, standing_before_postgres
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
     from pathlib import Path
 
     import psycopg
 
     from outbox_notify.embedded import EmbeddedNats, EmbeddedPostgres
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
 HOST = "127.0.0.1"
 YESTERDAY = datetime.now(UTC) - timedelta(days=1)
@@ -83,7 +82,7 @@ def test_t57_a_relay_works_through_tls_and_waits_for_a_certificate_that_is_renew
     postgres_server: EmbeddedPostgres,
     nats_server: EmbeddedNats,
     authority: Authority,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
 ) -> None:
     fill(conn, 10)
     with standing_before_postgres(postgres_server.port, authority.server(HOST, not_after=YESTERDAY)) as front:

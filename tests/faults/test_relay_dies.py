@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
 LEASE, SWEEP = 1.5, 0.3
 QUICK = {
@@ -36,8 +36,8 @@ QUICK = {
 def takeover(
     database: str,
     nats_server: EmbeddedNats,
-    relay_process: Callable[..., CommandProcess],
-    faulty_relay: Callable[..., CommandProcess],
+    relay_process: Starter,
+    faulty_relay: Starter,
     account: Callable[..., None],
 ) -> Callable[..., int]:
     """Let a relay die at a point under load, beside another one, and account for it.

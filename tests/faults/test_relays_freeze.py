@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
 LEASE = 1.5
 QUICK = {
@@ -35,7 +35,7 @@ ROUNDS = 12
 def test_t15_relays_frozen_at_random_moments_keep_every_promise(
     database: str,
     nats_server: EmbeddedNats,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     account: Callable[..., None],
     seed: int,
 ) -> None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 from psycopg import sql
 
 from tests.support.events import put
+from tests.support.postgres import ON_BOTH, Link
 from tests.support.roles import grant_roles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Link: TypeAlias = psycopg.Connection[Any]
-
-pytestmark = pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
+pytestmark = ON_BOTH
 
 ROLES = ("writer", "relay", "operator")
 WRITER, READERS, RELAY, OPERATOR = {"writer"}, {"relay", "operator"}, {"relay"}, {"operator"}

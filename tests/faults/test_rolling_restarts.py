@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from itertools import count
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import nats
 import pytest
@@ -20,9 +20,7 @@ from tests.support.writers import Writers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.support.command import CommandProcess
-
-RelayProcess: TypeAlias = "Callable[..., CommandProcess]"
+    from tests.support.command import CommandProcess, Starter
 
 QUICK = {"OUTBOX_LEASE": "5s", "OUTBOX_SWEEP_INTERVAL": "1s", "OUTBOX_PUBLISH_TIMEOUT": "3s"}
 
@@ -73,7 +71,7 @@ class Crew:
 def test_t50_everything_is_replaced_under_load_and_nothing_is_lost_or_doubled(
     pair: PostgresPair,
     nodes: NatsNodes,
-    relay_process: RelayProcess,
+    relay_process: Starter,
     account: Callable[..., None],
     measured: Callable[..., None],
     relays: int,

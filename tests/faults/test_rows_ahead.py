@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from outbox_notify.embedded import EmbeddedPostgres
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
 pytestmark = pytest.mark.fault
 
@@ -57,7 +57,7 @@ class Course:
     """
 
     postgres: EmbeddedPostgres
-    start: Callable[..., CommandProcess]
+    start: Starter
     behind: int
 
     def run(self, kinds: Sequence[str], ahead: int) -> Figures:
@@ -104,9 +104,7 @@ class Course:
 
 
 @pytest.fixture
-def course(
-    postgres_server: EmbeddedPostgres, relay_process: Callable[..., CommandProcess]
-) -> Callable[[int], Course]:
+def course(postgres_server: EmbeddedPostgres, relay_process: Starter) -> Callable[[int], Course]:
     return lambda behind: Course(postgres_server, relay_process, behind)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import psycopg
@@ -20,12 +20,11 @@ from tests.support.processes import descendants_of
 from tests.support.stream import create_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
-CommandStarter: TypeAlias = "Callable[..., CommandProcess]"
 
 DATABASE_PASSWORD, NATS_PASSWORD = canary("database"), canary("nats")
 EVENT = {
@@ -66,7 +65,7 @@ def login(server: EmbeddedNats, user_and_password: str) -> str:
 def test_t56_a_relay_in_trouble_writes_no_secret_and_no_payload(
     secret_database: str,
     guarded_nats: EmbeddedNats,
-    command_process: CommandStarter,
+    command_process: Starter,
     tmp_path: Path,
     log_format: str,
 ) -> None:
@@ -162,7 +161,7 @@ def test_t56_an_event_that_is_refused_is_not_repeated(secret_database: str) -> N
 
 
 def test_t56_refused_and_malformed_logins_are_not_repeated(
-    secret_database: str, guarded_nats: EmbeddedNats, command_process: CommandStarter, tmp_path: Path
+    secret_database: str, guarded_nats: EmbeddedNats, command_process: Starter, tmp_path: Path
 ) -> None:
     right = {"OUTBOX_DATABASE_URL": secret_database, "OUTBOX_NATS_URL": guarded_nats.url}
     drains = {"OUTBOX_HTTP": "off", "OUTBOX_SHUTDOWN_TIMEOUT": "500ms"}
@@ -199,7 +198,7 @@ def _wrong_logins(right: dict[str, str], folder: Path) -> list[tuple[dict[str, s
 
 
 def test_t56_servers_that_a_relay_starts_see_no_secret(
-    secret_database: str, command_process: CommandStarter
+    secret_database: str, command_process: Starter
 ) -> None:
     secrets = {name: canary(name) for name in ("OUTBOX_NATS_TOKEN", "PGPASSWORD", "OTHER_SECRET")}
     relay = command_process(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -14,6 +14,7 @@ from outbox_notify import Event, emit
 from outbox_notify.embedded import EmbeddedNats
 from tests.support.command import run
 from tests.support.outbox import fill, outbox_table
+from tests.support.postgres import ON_BOTH, Link
 from tests.support.roles import grant_roles, user_with_role
 from tests.support.stream import create_stream, stored
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.support.outbox import OutboxTable
-
-Link: TypeAlias = psycopg.Connection[Any]
 
 GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "security.md"
 HEAD = re.compile(r"-- as (\w+)(?:, refused: (\w{5}))?\n")
@@ -70,7 +69,7 @@ def _run(conn: Link, example: str) -> None:
         conn.execute("RESET ROLE")
 
 
-@pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
+@ON_BOTH
 def test_t41_writers_of_one_tenant_cannot_write_for_another_and_the_relay_sees_all(
     tenants: Link, database: str, nats_server: EmbeddedNats
 ) -> None:

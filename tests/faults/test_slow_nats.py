@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
 SLOW = {
     "OUTBOX_LEASE": "5s",
@@ -37,7 +37,7 @@ LATE = 0.8
 def test_t17_a_batch_that_takes_longer_than_its_lease_is_given_back_in_time(
     conn: psycopg.Connection,
     nats_server: EmbeddedNats,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     account: Callable[..., None],
     measured: Callable[..., None],
 ) -> None:

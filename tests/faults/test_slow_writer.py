@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from outbox_notify.embedded import EmbeddedNats
     from tests.support.ages import Ages
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
 pytestmark = pytest.mark.fault
 
@@ -75,7 +75,7 @@ def test_t67_an_event_whose_commit_takes_seconds_keeps_its_order_and_is_not_left
     conn: psycopg.Connection,
     ages: Ages,
     nats_server: EmbeddedNats,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     measured: Callable[..., None],
 ) -> None:
     for _ in range(2):

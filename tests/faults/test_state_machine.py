@@ -14,6 +14,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from outbox_notify.config.settings import Settings
 from outbox_notify.postgres.storage import Storage
 from outbox_notify.relay import claimer, delivery, leases
+from tests.support.postgres import ON_BOTH
 from tests.support.states.model import Limits, ModelTable
 from tests.support.states.real import RealTable
 from tests.support.states.stage import RELAYS, Stage
@@ -128,7 +129,7 @@ def test_t62_many_new_stories_on_the_model(
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("on_failed", ["block", "skip"])
-@pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
+@ON_BOTH
 def test_t62_many_new_stories_on_postgresql(
     loop: VirtualLoop, real_table: Callable[[], ModelTable], account: Callable[..., None]
 ) -> None:

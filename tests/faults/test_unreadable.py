@@ -13,10 +13,10 @@ from tests.support.postgres import migrate
 from tests.support.stream import create_stream, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
 pytestmark = pytest.mark.fault
 
@@ -43,7 +43,7 @@ def windows_database(database: str, conn: psycopg.Connection) -> Iterator[str]:
 def test_event_that_is_no_text_fails_and_the_others_flow(
     windows_database: str,
     nats_server: EmbeddedNats,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     around: int,
 ) -> None:
     create_stream(nats_server.url, "events.>")
@@ -58,7 +58,7 @@ def test_event_that_is_no_text_fails_and_the_others_flow(
 
 @pytest.mark.slow
 def test_event_that_no_text_can_hold_fails_and_the_others_flow(
-    conn: psycopg.Connection, nats_server: EmbeddedNats, relay_process: Callable[..., CommandProcess]
+    conn: psycopg.Connection, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     create_stream(nats_server.url, "events.>")
     fill(conn, 50)

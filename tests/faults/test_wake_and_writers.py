@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from outbox_notify.embedded import EmbeddedNats
     from tests.support.ages import Ages
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
     from tests.support.proxy import Proxy
     from tests.support.wake import WakeView
 
@@ -42,7 +42,7 @@ def test_t06_an_event_of_a_megabyte_wakes_the_relay_like_any_other(
     conn: psycopg.Connection,
     wake: WakeView,
     nats_server: EmbeddedNats,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
 ) -> None:
     relay_process(**NO_SWEEP).wait_for_record("wake.ready")
     wake.wait_until_armed()
@@ -53,7 +53,7 @@ def test_t06_an_event_of_a_megabyte_wakes_the_relay_like_any_other(
 
 
 def test_t07_a_writer_with_two_phase_commit_is_told_that_it_cannot_notify(
-    database: str, wake: WakeView, relay_process: Callable[..., CommandProcess]
+    database: str, wake: WakeView, relay_process: Starter
 ) -> None:
     relay_process(**NO_SWEEP).wait_for_record("wake.ready")
     wake.wait_until_armed()
@@ -68,7 +68,7 @@ def test_t07_a_writer_with_two_phase_commit_is_told_that_it_cannot_notify(
 def test_t09_a_listener_that_is_never_in_a_transaction_keeps_the_queue_empty(
     database: str,
     conn: psycopg.Connection,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     measured: Callable[..., None],
     seconds: int,
 ) -> None:
@@ -95,7 +95,7 @@ def test_t10_a_relay_that_cannot_listen_polls_and_goes_on_trying(
     conn: psycopg.Connection,
     wake: WakeView,
     ages: Ages,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     measured: Callable[..., None],
     reason: str,
 ) -> None:

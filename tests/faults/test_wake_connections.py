@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.support.ages import Ages
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
     from tests.support.proxy import Proxy
     from tests.support.wake import WakeView
 
@@ -57,7 +57,7 @@ def test_t64_defaults_of_the_role_neither_end_the_wake_nor_delay_events(
     conn: psycopg.Connection,
     wake: WakeView,
     ages: Ages,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     measured: Callable[..., None],
 ) -> None:
     ended_by_defaults = psycopg.connect(database, autocommit=True)
@@ -80,7 +80,7 @@ def test_t64_a_wait_for_the_lock_outlasts_the_defaults_of_the_role(
     database: str,
     hostile_defaults: None,
     wake: WakeView,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
 ) -> None:
     with psycopg.connect(database, options="-c idle_session_timeout=0 -c lock_timeout=0") as writer:
         insert(writer, about())
@@ -99,7 +99,7 @@ def test_t64_a_wake_connection_that_is_ended_is_made_again(
     conn: psycopg.Connection,
     wake: WakeView,
     ages: Ages,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     measured: Callable[..., None],
 ) -> None:
     relay = relay_process(**NO_SWEEP)
@@ -124,7 +124,7 @@ def test_t64_a_wait_whose_connection_is_ended_does_not_end_the_relay(
     conn: psycopg.Connection,
     wake: WakeView,
     ages: Ages,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
 ) -> None:
     relay = relay_process(**NO_SWEEP)
     wake.wait_until_armed()
@@ -158,7 +158,7 @@ def test_t04_a_frozen_listen_backend_is_noticed(
     conn: psycopg.Connection,
     wake: WakeView,
     ages: Ages,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     measured: Callable[..., None],
 ) -> None:
     relay = relay_process(**NO_SWEEP)
@@ -182,7 +182,7 @@ def test_t04_a_frozen_lock_backend_is_noticed(
     conn: psycopg.Connection,
     wake: WakeView,
     ages: Ages,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     measured: Callable[..., None],
 ) -> None:
     relay = relay_process(**NO_SWEEP)
@@ -202,7 +202,7 @@ def test_t03_wake_connections_that_are_cut_off_are_made_again(
     conn: psycopg.Connection,
     wake: WakeView,
     ages: Ages,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     measured: Callable[..., None],
 ) -> None:
     relay = relay_process(**NO_SWEEP, OUTBOX_LISTEN_DATABASE_URL=proxied_database)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from outbox_notify.embedded import EmbeddedPostgres
     from tests.support.ages import Ages
-    from tests.support.command import CommandProcess
+    from tests.support.command import CommandProcess, Starter
     from tests.support.wake import WakeView
 
 pytestmark = pytest.mark.fault
@@ -41,7 +41,7 @@ def test_t02_what_is_committed_while_the_relay_begins_to_listen_is_found(
     conn: psycopg.Connection,
     wake: WakeView,
     ages: Ages,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
 ) -> None:
     relay = relay_process(**NO_SWEEP)
     wait_for(lambda: bool(wake.backends(LISTEN)), 10, "the relay to connect")
@@ -62,7 +62,7 @@ def test_t02_no_event_falls_between_two_looks(
     conn: psycopg.Connection,
     wake: WakeView,
     ages: Ages,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     measured: Callable[..., None],
 ) -> None:
     for _ in range(relays):
@@ -83,7 +83,7 @@ def test_t02_no_event_falls_between_two_looks(
 
 def test_an_idle_relay_asks_little(
     private_postgres: EmbeddedPostgres,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     measured: Callable[..., None],
 ) -> None:
     relay = relay_process(OUTBOX_DATABASE_URL=f"{private_postgres.url}?options=-c%20log_statement%3Dall")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.support.ages import Ages
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
     from tests.support.wake import WakeView
 
 pytestmark = pytest.mark.fault
@@ -89,7 +89,7 @@ def test_t63_waiting_for_the_wake_lock_delays_nobody_and_pins_nothing_for_long(
     ages: Ages,
     snapshots: SnapshotWatch,
     writer: Callable[[], psycopg.Connection],
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     measured: Callable[..., None],
 ) -> None:
     # Everybody here has inserted before a relay asks for the lock, and so skipped the NOTIFY.

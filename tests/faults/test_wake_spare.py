@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from tests.support.ages import Ages
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
     from tests.support.proxy import Proxy
     from tests.support.wake import WakeView
 
@@ -33,7 +33,7 @@ HEARTBEAT = 2.0
 class Pair:
     """The relay that holds the lock, its backend, and the spare one."""
 
-    def __init__(self, wake: WakeView, start: Callable[..., CommandProcess], **first: str) -> None:
+    def __init__(self, wake: WakeView, start: Starter, **first: str) -> None:
         self._wake = wake
         self.holder = start(**NO_SWEEP, **first)
         self.backend = wake.wait_until_armed()
@@ -53,7 +53,7 @@ def test_t65_a_spare_relay_takes_over_from_a_frozen_one_at_once(
     conn: psycopg.Connection,
     wake: WakeView,
     ages: Ages,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     measured: Callable[..., None],
 ) -> None:
     pair = Pair(wake, relay_process)
@@ -76,7 +76,7 @@ def test_t65_a_spare_relay_takes_over_from_one_whose_host_is_gone(
     conn: psycopg.Connection,
     wake: WakeView,
     ages: Ages,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     measured: Callable[..., None],
 ) -> None:
     pair = Pair(wake, relay_process, OUTBOX_DATABASE_URL=proxied_database)
@@ -104,7 +104,7 @@ def test_t65_a_spare_relay_takes_over_from_one_that_ends(
     conn: psycopg.Connection,
     wake: WakeView,
     ages: Ages,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     measured: Callable[..., None],
 ) -> None:
     pair = Pair(wake, relay_process)
@@ -121,7 +121,7 @@ def test_a_spare_relay_is_not_left_behind_by_many_notifications(
     conn: psycopg.Connection,
     wake: WakeView,
     ages: Ages,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
 ) -> None:
     # The first relay never lets go of the lock: everybody is told of every event.
     pair = Pair(wake, relay_process, OUTBOX_WAKE="always")

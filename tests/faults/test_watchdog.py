@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
 # WatchdogSec, and for how long the loop is blocked: systemd would have killed it by then.
 WATCHDOG, BLOCKED = 0.6, 1.6
@@ -35,7 +35,7 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
 def test_t51_a_blocked_loop_stops_feeding_the_watchdog(
     conn: psycopg.Connection,
     manager: Manager,
-    faulty_relay: Callable[..., CommandProcess],
+    faulty_relay: Starter,
     measured: Callable[..., None],
 ) -> None:
     relay = faulty_relay(

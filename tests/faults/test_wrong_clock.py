@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from outbox_notify.embedded import EmbeddedNats
-    from tests.support.command import CommandProcess
+    from tests.support.command import CommandProcess, Starter
 
 HOURS = 2
 QUICK = {
@@ -35,7 +35,7 @@ QUICK = {
 def test_t18_relays_whose_clocks_are_wrong_by_hours_neither_reclaim_nor_wait_nor_prune(
     database: str,
     nats_server: EmbeddedNats,
-    faulty_relay: Callable[..., CommandProcess],
+    faulty_relay: Starter,
     account: Callable[..., None],
 ) -> None:
     relays = [faulty_relay(Fault(clock=hours * 3600), **QUICK) for hours in (HOURS, -HOURS)]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from tests.support.command import CommandProcess
+    from tests.support.command import CommandProcess, Starter
     from tests.support.outbox import Row
 
 QUICK = {
@@ -72,8 +72,8 @@ class Takeover:
 @pytest.fixture
 def taken_over(
     conn: psycopg.Connection,
-    relay_process: Callable[..., CommandProcess],
-    faulty_relay: Callable[..., CommandProcess],
+    relay_process: Starter,
+    faulty_relay: Starter,
 ) -> Callable[..., Takeover]:
     """Freeze a relay at a point of its work, and let another take over all it has."""
 

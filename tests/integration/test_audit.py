@@ -17,20 +17,13 @@ from outbox_notify.schema.migrate import migrate_up
 from outbox_notify.schema.migration import packaged
 from tests.support.audit import acts
 from tests.support.events import put_failed
+from tests.support.postgres import ON_BOTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BOTH_VERSIONS = pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
 
-
-@pytest.fixture
-def conn(database: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(database, autocommit=True) as connection:
-        yield connection
-
-
-@BOTH_VERSIONS
+@ON_BOTH
 def test_act_says_who_did_what_when_and_to_how_many(conn: psycopg.Connection) -> None:
     ids, event_id = [put_failed(conn) for _ in range(5)], uuid4()
     given = {"names": (event_id, 7), "tenant": None, "everything": False, "older_than": 0.0}
@@ -72,7 +65,7 @@ def test_act_that_goes_on_counts_up_its_row(conn: psycopg.Connection) -> None:
     assert [act["events"] for act in acts(conn)] == [7]
 
 
-@BOTH_VERSIONS
+@ON_BOTH
 def test_second_migration_changes_nothing_of_the_first(empty_database: str) -> None:
     """A relay of the version before works on: what it knows is what it was."""
     first = packaged()[:1]

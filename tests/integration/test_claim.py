@@ -14,14 +14,12 @@ from outbox_notify.relay.leases import lease_clock
 from outbox_notify.relay.outcomes import Failed, Published, Released, Retry
 from tests.support.claiming import LEASE, Desk, claiming
 from tests.support.events import put
+from tests.support.postgres import ON_BOTH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"]),
-]
+pytestmark = [pytest.mark.anyio, ON_BOTH]
 
 MEGABYTE = 1_000_000
 NEWEST = UUID(int=2**128 - 1)

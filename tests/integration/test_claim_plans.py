@@ -12,16 +12,13 @@ import pytest
 from psycopg import sql
 
 from tests.support.claiming import Desk, claiming
-from tests.support.postgres import TEMPLATE, PostgresServers, fresh_database
+from tests.support.postgres import ON_BOTH, TEMPLATE, PostgresServers, fresh_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"]),
-]
+pytestmark = [pytest.mark.anyio, ON_BOTH]
 
 PUBLISHED, SCHEDULED, RETRYING, HELD, FAILED, FRESH = 200_000, 60_000, 20_000, 10_000, 10_000, 500
 BATCH, SCAN = 100, 1000

@@ -23,7 +23,7 @@ from outbox_notify.postgres.relay_names import relay_name
 from tests.support.canaries import canary, encoded, found_in
 from tests.support.doctor import Said, by_check, examined, troubles
 from tests.support.events import put, put_failed
-from tests.support.postgres import migrate
+from tests.support.postgres import ON_BOTH, migrate
 from tests.support.postgres_pair import PostgresPair
 from tests.support.processes import wait_for
 from tests.support.roles import grant_roles, user_with_role
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from outbox_notify.embedded import EmbeddedNats, EmbeddedPostgres
-
-on_both = pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
 
 # That the tests run on a server without fsync and without NATS; nothing else may be said of a good database.
 OURS = {"postgres.durability": "warn", "nats": "fail"}
@@ -77,7 +75,7 @@ def name_of(database: str) -> sql.Identifier:
     return sql.Identifier(urlsplit(database).path.removeprefix("/"))
 
 
-@on_both
+@ON_BOTH
 def test_good_database_is_silent(database: str, relay_user: str) -> None:
     with connected_relay(database), psycopg.connect(database, autocommit=True) as conn:
         put(conn)
@@ -97,7 +95,7 @@ def test_superuser_and_no_relay_are_only_a_warning(database: str) -> None:
     assert said["schema.differences"].text == "what the migrations make"
 
 
-@on_both
+@ON_BOTH
 def test_faults_of_table_and_wake_are_found_together(database: str, owner: psycopg.Connection) -> None:
     for statement in (
         "ALTER TABLE event_outbox DISABLE TRIGGER event_outbox_wake_relay",
@@ -150,7 +148,7 @@ def test_outbox_that_is_missing_old_new_or_edited_is_named(empty_database: str, 
         assert examined(database)["schema"].holds("fail", "upgrade the package")
 
 
-@on_both
+@ON_BOTH
 def test_rights_that_a_relay_lacks_are_named_with_their_grants(
     database: str, owner: psycopg.Connection
 ) -> None:
@@ -169,7 +167,7 @@ def test_rights_that_a_relay_lacks_are_named_with_their_grants(
             assert troubles(examined(url)) == OURS
 
 
-@on_both
+@ON_BOTH
 def test_rights_are_those_of_the_roles_file(
     database: str, owner: psycopg.Connection, postgres_version: int
 ) -> None:
@@ -330,7 +328,7 @@ def test_server_that_cannot_be_reached_is_one_row_and_the_others_are_shown(
     assert found_in(str(said)) == []
 
 
-@on_both
+@ON_BOTH
 def test_events_are_sought_by_index_whatever_the_database_is_set_to(
     database: str, owner: psycopg.Connection
 ) -> None:

@@ -11,14 +11,14 @@ from outbox_notify.errors import NotPermitted
 from outbox_notify.schema.drift import verify
 from outbox_notify.schema.migrate import LATEST, migrate_up, render_sql
 from outbox_notify.schema.migration import Migration, packaged
-from tests.support.postgres import fresh_database
+from tests.support.postgres import ON_BOTH, fresh_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from outbox_notify.embedded import EmbeddedPostgres
 
-pytestmark = pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
+pytestmark = ON_BOTH
 
 # What somebody did to the live schema, and what verify says of it.
 DRIFT = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -14,14 +14,13 @@ from outbox_notify.schema.export.flyway import Flyway
 from outbox_notify.schema.migrate import migrate_up, status
 from outbox_notify.schema.migration import packaged
 from outbox_notify.schema.script import backward, forward
+from tests.support.postgres import ON_BOTH, Link
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-Link: TypeAlias = psycopg.Connection[Any]
-
-pytestmark = pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
+pytestmark = ON_BOTH
 
 SEARCH_PATH = "pg_catalog, pg_temp"
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import psycopg
@@ -13,18 +12,10 @@ from outbox_notify.operations.choice import BATCH, Filter, choose, find
 from outbox_notify.operations.failed import discard, page, requeue, show
 from outbox_notify.postgres.queries import query
 from tests.support.events import age, put, put_failed
+from tests.support.postgres import ON_BOTH
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-pytestmark = pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
+pytestmark = ON_BOTH
 EVERYTHING = Filter()
-
-
-@pytest.fixture
-def conn(database: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(database, autocommit=True) as connection:
-        yield connection
 
 
 def row(conn: psycopg.Connection, row_id: int) -> dict[str, object]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-import psycopg
 import pytest
 
 from outbox_notify import Event, emit
@@ -17,19 +16,10 @@ from tests.support.outbox import OutboxTable, fill
 from tests.support.stream import wait_for_stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from outbox_notify.embedded import EmbeddedNats
     from tests.support.arrivals import Drain
-    from tests.support.command import CommandProcess
-
-Link: TypeAlias = psycopg.Connection[Any]
-
-
-@pytest.fixture
-def conn(database: str) -> Iterator[Link]:
-    with psycopg.connect(database, autocommit=True) as connection:
-        yield connection
+    from tests.support.command import Starter
+    from tests.support.postgres import Link
 
 
 def lease(until: str) -> dict[str, object]:
@@ -138,7 +128,7 @@ def test_rows_that_are_changed_between_their_claim_and_their_reading_take_no_oth
 
 @pytest.mark.slow
 def test_a_table_that_is_emptied_and_numbered_anew_goes_on(
-    conn: Link, nats_server: EmbeddedNats, relay_process: Callable[..., CommandProcess]
+    conn: Link, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
     relay_process(OUTBOX_SWEEP_INTERVAL="200ms")
     fill(conn, 50)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID, uuid4
 
 import anyio
@@ -25,7 +25,7 @@ from tests.support.processes import wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Link: TypeAlias = psycopg.Connection[Any]
+    from tests.support.postgres import Link
 
 
 class Noting(Protocol):

@@ -20,18 +20,12 @@ from tests.support.events import put
 from tests.support.fakes import Notes, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
 
 pytestmark = pytest.mark.anyio
 
 NIGHT = 12.0
 SOON = 5.0
-
-
-@pytest.fixture
-def conn(database: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(database, autocommit=True) as conn:
-        yield conn
 
 
 @asynccontextmanager

@@ -16,11 +16,12 @@ from outbox_notify.errors import NotPermitted, OutboxError, SchemaError
 from outbox_notify.postgres.queries import query
 from outbox_notify.schema.migrate import LATEST, migrate_up, render_sql, schema_version, status
 from outbox_notify.schema.migration import Migration, packaged
+from tests.support.postgres import ON_BOTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
+pytestmark = ON_BOTH
 
 ADD_COLUMN = Migration(LATEST + 1, "9998_column.sql", "ALTER TABLE event_outbox ADD COLUMN note text;")
 ADD_INDEX = Migration(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.support.arrivals import Drain
-
-
-Link: TypeAlias = psycopg.Connection[Any]
+    from tests.support.postgres import Link
 
 pytestmark = pytest.mark.anyio
 
@@ -51,12 +49,6 @@ ODD_SETTINGS = {
 }
 PAYLOADS = [{"text": "back\\slash 'quote' \"double\" ü"}, [None, 1e-300, 12345678901234567890]]
 BYTES = b"\\x00\x00\xff'\\"
-
-
-@pytest.fixture
-def conn(database: str) -> Iterator[Link]:
-    with psycopg.connect(database, autocommit=True) as connection:
-        yield connection
 
 
 @pytest.fixture

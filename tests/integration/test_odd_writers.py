@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import psycopg
@@ -16,22 +16,13 @@ from outbox_notify.statements import statement
 from outbox_notify.testing import emitted, order_violations
 from tests.support.arrivals import body, moved, numbers
 from tests.support.outbox import fill
+from tests.support.postgres import Link
 from tests.support.processes import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.support.arrivals import Drain
-
-
-Link: TypeAlias = psycopg.Connection[Any]
-
-
-@pytest.fixture
-def conn(database: str) -> Iterator[Link]:
-    with psycopg.connect(database, autocommit=True) as connection:
-        yield connection
-
 
 WAYS = {
     "merge": """

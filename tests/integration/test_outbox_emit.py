@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID, uuid4
 
 import psycopg
@@ -13,15 +12,11 @@ from psycopg import errors, sql
 from outbox_notify.schema.drift import verify
 from outbox_notify.schema.migrate import migrate_up
 from outbox_notify.schema.migration import packaged
+from tests.support.postgres import ON_BOTH, Link
 from tests.support.processes import wait_for
 from tests.support.roles import grant_roles
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-Link: TypeAlias = psycopg.Connection[Any]
-
-pytestmark = pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
+pytestmark = ON_BOTH
 
 WRITTEN = """
     SELECT event_id, tenant_id, event_type, aggregate_type, aggregate_id, content_type, headers, available_at,
@@ -75,12 +70,6 @@ TRIGGER = """
     $$;
     CREATE TRIGGER tell AFTER INSERT OR UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION tell_of_orders();
 """
-
-
-@pytest.fixture
-def conn(database: str) -> Iterator[Link]:
-    with psycopg.connect(database, autocommit=True) as connection:
-        yield connection
 
 
 def call(conn: Link, schema: str = "public", /, **arguments: object) -> UUID:

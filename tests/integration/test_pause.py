@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -9,20 +8,12 @@ import pytest
 from outbox_notify.errors import OutboxError
 from outbox_notify.operations.pause import Target, pause, pause_of, pauses, resume
 from tests.support.audit import acts
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.support.postgres import ON_BOTH
 
 ACME = Target("acme")
 
 
-@pytest.fixture
-def conn(database: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(database, autocommit=True) as connection:
-        yield connection
-
-
-@pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
+@ON_BOTH
 def test_pauses_are_listed_until_they_are_resumed(conn: psycopg.Connection) -> None:
     targets = [ACME, Target(event_type="stock.moved"), Target("acme", "stock.moved")]
     for target in targets:

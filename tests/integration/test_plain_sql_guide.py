@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -13,7 +13,8 @@ from psycopg import errors
 from outbox_notify.schema.migration import packaged
 from outbox_notify.writers.statements import AGGREGATE_LOCK_CLASS
 
-Link: TypeAlias = psycopg.Connection[Any]
+if TYPE_CHECKING:
+    from tests.support.postgres import Link
 
 GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "plain-sql.md"
 REFUSED = re.compile(r"-- refused: (\w{5}) ?(\w*)\n")

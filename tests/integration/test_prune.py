@@ -2,23 +2,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import psycopg
-import pytest
-
 from outbox_notify.operations.prune import old_events, prune
 from tests.support.audit import acts
 from tests.support.events import put, put_failed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import psycopg
 
 HOUR = 3600.0
-
-
-@pytest.fixture
-def conn(database: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(database, autocommit=True) as connection:
-        yield connection
 
 
 def put_published(conn: psycopg.Connection, age: str) -> int:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import anyio
-import psycopg
 import pytest
 
 from outbox_notify.config.settings import Settings
@@ -18,22 +17,17 @@ from outbox_notify.postgres.queries import query
 from tests.support.audit import acts
 from tests.support.events import put, put_failed
 from tests.support.front import LOSE, LOSE_ACK, REFUSE, STORE, standing_before
+from tests.support.postgres import ON_BOTH
 from tests.support.replays import Run, assert_each_once_in_order, begin, put_published, replayed
 from tests.support.stream import connected, create_stream, read_stream, stored, update_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import psycopg
 
     from outbox_notify.embedded import EmbeddedNats
     from outbox_notify.operations.replay import Replay
     from outbox_notify.relay.claims import ClaimedEvent
     from tests.support.front import Answer
-
-
-@pytest.fixture
-def conn(database: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(database, autocommit=True) as connection:
-        yield connection
 
 
 @pytest.fixture
@@ -57,7 +51,7 @@ def send(nats_url: str, replay: Replay, events: list[ClaimedEvent]) -> int:
     return anyio.run(publish)
 
 
-@pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
+@ON_BOTH
 def test_filters_narrow_down_what_was_published(conn: psycopg.Connection) -> None:
     now = datetime.now(UTC)
     put(conn), put_failed(conn)
@@ -84,7 +78,7 @@ def test_filters_narrow_down_what_was_published(conn: psycopg.Connection) -> Non
         assert ids_of(conn, begin(conn, which)) == ids
 
 
-@pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
+@ON_BOTH
 def test_chunk_ends_before_its_bodies_grow_too_large(conn: psycopg.Connection) -> None:
     first, second, third = (put(conn, status="published", published_at="yesterday") for _ in range(3))
     replay = begin(conn)

@@ -12,12 +12,13 @@ from psycopg.errors import InsufficientPrivilege
 
 from outbox_notify import Event, emit
 from outbox_notify.schema.migrate import migrate_up, schema_version
+from tests.support.postgres import ON_BOTH
 from tests.support.roles import grant_roles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
+pytestmark = ON_BOTH
 
 SCHEMA = "warehouse"
 INSERT = "INSERT INTO warehouse.event_outbox (tenant_id, event_type, payload) VALUES ('t', 'a.b', '{}')"

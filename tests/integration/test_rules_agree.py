@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -17,9 +17,7 @@ from tests.support.postgres import TEMPLATE, fresh_database
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.postgres import PostgresServers
-
-Link: TypeAlias = psycopg.Connection[Any]
+    from tests.support.postgres import Link, PostgresServers
 
 GOOD: dict[str, Any] = {"tenant_id": "acme", "event_type": "goods.received", "payload": {"sku": "A-1"}}
 CONTENT_TYPE = "application/json"

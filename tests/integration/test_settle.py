@@ -9,6 +9,7 @@ import pytest
 from outbox_notify.relay.outcomes import Failed, Outcome, Published, Released, Rested, Retry
 from tests.support.claiming import RETRY_IN, Desk, claiming
 from tests.support.events import age, put
+from tests.support.postgres import ON_BOTH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -16,10 +17,7 @@ if TYPE_CHECKING:
 
     from outbox_notify.relay.claims import ClaimedEvent
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"]),
-]
+pytestmark = [pytest.mark.anyio, ON_BOTH]
 
 ACKED = Published("OUTBOX", 1)
 EVERY_OUTCOME: list[Outcome] = [

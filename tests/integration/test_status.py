@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import psycopg
@@ -12,17 +11,9 @@ from outbox_notify.operations.status import read_status
 from outbox_notify.postgres.queries import query
 from outbox_notify.schema.migrate import LATEST
 from tests.support.events import age, put, put_failed
+from tests.support.postgres import ON_BOTH
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-pytestmark = pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
-
-
-@pytest.fixture
-def conn(database: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(database, autocommit=True) as connection:
-        yield connection
+pytestmark = ON_BOTH
 
 
 def schedule(conn: psycopg.Connection, row_id: int, delay: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from outbox_notify.embedded import EmbeddedNats
-
-Link = psycopg.Connection[Any]
+    from tests.support.postgres import Link
 
 pytestmark = pytest.mark.anyio
 RECEIVED = Event("acme", "goods.received", {"n": 1}, aggregate_type="article", aggregate_id="Ä 1")

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -21,6 +20,8 @@ from tests.support.fakes import event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import psycopg
 
 _HEADERS = "SELECT headers FROM event_outbox ORDER BY id"
 
@@ -44,12 +45,6 @@ def tracing() -> Iterator[Tracing]:
     tracing = Tracing()
     yield tracing
     tracing.close()
-
-
-@pytest.fixture
-def conn(database: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(database, autocommit=True) as conn:
-        yield conn
 
 
 def written(conn: psycopg.Connection) -> list[dict[str, str]]:

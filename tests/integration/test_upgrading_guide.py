@@ -5,19 +5,15 @@ from __future__ import annotations
 import re
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 from uuid import UUID
 
 import psycopg
 import pytest
 
+from tests.support.postgres import ON_BOTH, Link
 from tests.support.processes import wait_for
 from tests.support.roles import grant_roles
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-Link: TypeAlias = psycopg.Connection[Any]
 
 GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "upgrading.md"
 
@@ -78,12 +74,6 @@ def own() -> Old:
         "SELECT FROM outbox WHERE sent_at IS NULL", [function, move])  # fmt: skip
 
 
-@pytest.fixture
-def conn(database: str) -> Iterator[Link]:
-    with psycopg.connect(database, autocommit=True) as connection:
-        yield connection
-
-
 def write(conn: Link, old: Old, *numbers: int) -> None:
     for n in numbers:
         assert conn.execute(old.event.encode(), {"n": n, "id": UUID(int=n)}).fetchone()
@@ -93,7 +83,7 @@ def moved(conn: Link) -> list[int]:
     return [row[0] for row in conn.execute("SELECT payload FROM event_outbox ORDER BY id")]
 
 
-@pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
+@ON_BOTH
 @pytest.mark.parametrize("old", [nats_outbox(), own()], ids=["nats-outbox", "own"])
 def test_every_event_is_moved_once_and_in_order(conn: Link, database: str, old: Old) -> None:
     *before, move = old.examples

@@ -20,21 +20,14 @@ from outbox_notify.operations.status import read_status
 from outbox_notify.operations.why import Rules, Why, explain, missing
 from outbox_notify.postgres.relay_names import Kind, relay_name
 from tests.support.events import age, put, put_failed
+from tests.support.postgres import ON_BOTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Locks look a little different in each release.
-BOTH = pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
 RULES = Rules(max_attempts=10, sweep_interval=5)
 INSERT = "INSERT INTO event_outbox (tenant_id, event_type, payload) VALUES ('acme', 'stock.moved', '1')"
 ITEM = {"aggregate_type": "item", "aggregate_id": "42"}
-
-
-@pytest.fixture
-def conn(database: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(database, autocommit=True) as connection:
-        yield connection
 
 
 def why(conn: psycopg.Connection, name: int | UUID, *, ordered: bool = True, block: bool = False) -> Why:
@@ -132,7 +125,7 @@ def test_events_before_it_are_counted(conn: psycopg.Connection) -> None:
     assert "3 due events are before it; relays: relay-1 is awake" in found.sentence
 
 
-@BOTH
+@ON_BOTH
 @pytest.mark.usefixtures("idle_relay")
 def test_transaction_that_holds_the_horizon_for_long_is_named(
     conn: psycopg.Connection, database: str, monkeypatch: pytest.MonkeyPatch
@@ -190,7 +183,7 @@ def test_what_came_back_says_why(conn: psycopg.Connection) -> None:
 
 
 @pytest.mark.usefixtures("idle_relay")
-@BOTH
+@ON_BOTH
 @pytest.mark.parametrize("prepared", [False, True], ids=["open", "prepared"])
 def test_transaction_that_has_locked_the_row_is_named(
     conn: psycopg.Connection, database: str, *, prepared: bool
@@ -262,7 +255,7 @@ def test_event_that_does_not_exist_may_have_existed(conn: psycopg.Connection) ->
         assert why_missing(conn, unknown).endswith("never committed")
 
 
-@BOTH
+@ON_BOTH
 @pytest.mark.parametrize("prepared", [False, True], ids=["open", "prepared"])
 def test_event_of_an_open_transaction_says_whose_that_is(
     conn: psycopg.Connection, database: str, *, prepared: bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import psycopg
@@ -14,7 +14,7 @@ from outbox_notify import Event, emit, emit_async
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Link: TypeAlias = psycopg.Connection[Any]
+    from tests.support.postgres import Link
 
 OWN_ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 

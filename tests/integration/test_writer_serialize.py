@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -15,7 +15,7 @@ from outbox_notify.writers.statements import AGGREGATE_LOCK_CLASS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-Link: TypeAlias = psycopg.Connection[Any]
+    from tests.support.postgres import Link
 
 
 @pytest.fixture(params=[16, 18])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import psycopg
@@ -20,9 +20,7 @@ from tests.support.roles import grant_roles, user_with_role
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.postgres import PostgresServers
-
-Link: TypeAlias = psycopg.Connection[Any]
+    from tests.support.postgres import Link, PostgresServers
 
 OWN_ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 FULL = Event(

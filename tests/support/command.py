@@ -9,17 +9,21 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
+
+Starter: TypeAlias = "Callable[..., CommandProcess]"
 
 COMMAND = [sys.executable, "-m", "outbox_notify"]
 # A shell shows 130 for both. `python -m` dies of the signal, whatever its code returned, when Ctrl-C met it in
 # an exec or eval of a string, such as the making of a dataclass while something is imported.
 ENDED_BY_CTRL_C = {130, -signal.SIGINT}
+# For a relay that is to take over, and to try again, while a test waits.
+QUICK = {"OUTBOX_LEASE": "3s", "OUTBOX_PUBLISH_TIMEOUT": "1500ms", "OUTBOX_SWEEP_INTERVAL": "500ms"}
 _OURS = re.compile(r"OUTBOX_|PG|NOTIFY_SOCKET|WATCHDOG_|CREDENTIALS_DIRECTORY")
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, TypeAlias
+
+import psycopg
+import pytest
 
 from outbox_notify.embedded import EmbeddedPostgres
 from outbox_notify.testing.databases import SETTINGS, TEMPLATE, fresh_database, make_template, migrate
 
-if TYPE_CHECKING:
-    import psycopg
+__all__ = ["ON_BOTH", "SETTINGS", "TEMPLATE", "Link", "PostgresServers", "fresh_database", "migrate", "pids"]
 
-__all__ = ["SETTINGS", "TEMPLATE", "PostgresServers", "fresh_database", "migrate", "pids"]
+Link: TypeAlias = psycopg.Connection[Any]
+
+ON_BOTH = pytest.mark.parametrize("postgres_version", [16, 18], ids=["pg16", "pg18"])
 
 
 class PostgresServers:
@@ -33,6 +37,6 @@ class PostgresServers:
             server.close()
 
 
-def pids(conn: psycopg.Connection, query: str) -> set[int]:
+def pids(conn: Link, query: str) -> set[int]:
     """Return the server processes that a query of ours names."""
     return {row[0] for row in conn.execute(query.encode()).fetchall()}

@@ -23,10 +23,10 @@ from tests.support.processes import wait_for
 from tests.support.stream import spying, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from outbox_notify.embedded import EmbeddedNats, EmbeddedPostgres
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
 pytestmark = pytest.mark.system
 
@@ -47,7 +47,7 @@ def test_full_disk_under_the_table_costs_time_only(
     private_postgres: EmbeddedPostgres,
     small_disk: Path,
     nats_server: EmbeddedNats,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
 ) -> None:
     url = _on_disk(private_postgres, small_disk)
     with psycopg.connect(url, autocommit=True) as conn, spying(nats_server.url) as spy:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
 pytestmark = pytest.mark.system
 
@@ -43,7 +43,7 @@ def mount(*arguments: str) -> None:
 
 
 def test_t42_a_disk_without_room_uses_nothing_up_and_all_comes_once_there_is_some(
-    database: str, command_process: Callable[..., CommandProcess], account: Callable[..., None]
+    database: str, command_process: Starter, account: Callable[..., None]
 ) -> None:
     # More than the disk has, so that it is the disk that refuses, and not JetStream by its own account.
     server = EmbeddedNats(config="jetstream { max_file_store: 1GB }")

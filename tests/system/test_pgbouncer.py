@@ -16,6 +16,7 @@ import pytest
 from outbox_notify.embedded.account import unprivileged_account
 from outbox_notify.embedded.server import free_port
 from tests.support.checker import check
+from tests.support.command import QUICK
 from tests.support.doctor import examined, troubles
 from tests.support.outbox import outbox_table
 from tests.support.processes import wait_for
@@ -26,11 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from outbox_notify.embedded import EmbeddedNats, EmbeddedPostgres
-    from tests.support.command import CommandProcess
+    from tests.support.command import Starter
 
 pytestmark = pytest.mark.system
 
-QUICK = {"OUTBOX_LEASE": "3s", "OUTBOX_PUBLISH_TIMEOUT": "1500ms", "OUTBOX_SWEEP_INTERVAL": "1s"}
 RELAYS = 2
 # Fewer backends than connections of the relays, so that they take turns with each.
 CONFIG = """
@@ -62,7 +62,7 @@ def test_t05_relays_work_through_a_pooler(
     database: str,
     pooled_database: str,
     nats_server: EmbeddedNats,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
     account: Callable[..., None],
     how: str,
 ) -> None:
@@ -92,7 +92,7 @@ def test_t05_claims_leave_no_setting_behind_in_the_pool(
     database: str,
     pooled_database: str,
     nats_server: EmbeddedNats,
-    relay_process: Callable[..., CommandProcess],
+    relay_process: Starter,
 ) -> None:
     relay_process(OUTBOX_DATABASE_URL=pooled_database, OUTBOX_LISTEN_DATABASE_URL=database, **QUICK)
     with Writers(database, pause=0.01):

@@ -65,6 +65,7 @@ def test_relay_is_ready_when_everything_has(watched: Watched) -> None:
     ("began", "facts", "ended", "component"),
     [
         ("outage.started", {"component": "nats", "reason": "gone"}, "outage.ended", "nats"),
+        ("outage.continues", {"component": "nats", "reason": "gone"}, "outage.ended", "nats"),
         ("wake.lost", {"reason": "gone"}, "wake.ready", "wake"),
     ],
 )

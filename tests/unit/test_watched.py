@@ -15,6 +15,8 @@ from tests.support.fakes import FakeOutbox, Notes, event
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from outbox_notify.relay.claims import ClaimedEvent
+
 pytestmark = pytest.mark.anyio
 
 WANTED = cast("Any", type("Anything", (), {"start": 1}))
@@ -61,6 +63,33 @@ async def test_call_that_is_cancelled_says_nothing_about_the_server(watched: Wat
         watched.table.before = lambda _call: scope.cancel()
         await watched.outbox.read(watched.token)
     assert watched.asked == []
+
+
+async def test_outage_is_told_once_and_again_when_it_is_over(watched: Watched) -> None:
+    watched.table.unreachable = {"claim": 2, "reclaim": 1}
+    for _ in range(2):
+        with pytest.raises(DatabaseUnreachable):
+            await watched.outbox.claim(WANTED)
+    assert watched.notes.of("outage.ended") == []
+    for _ in range(2):
+        await watched.outbox.claim(WANTED)
+    assert watched.notes.of("outage.started") == [{"component": "postgres", "reason": "PostgreSQL is away"}]
+    assert watched.notes.of("outage.ended") == [{"component": "postgres", "after": "PostgreSQL is away"}]
+
+
+async def test_answer_to_what_was_asked_before_an_outage_does_not_end_it(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def read_while_a_claim_fails(_token: UUID) -> list[ClaimedEvent]:
+        with pytest.raises(DatabaseUnreachable):
+            await watched.outbox.claim(WANTED)
+        return []
+
+    watched.table.unreachable = {"claim": 1}
+    monkeypatch.setattr(watched.table, "read", read_while_a_claim_fails)
+    await watched.outbox.read(watched.token)
+    assert len(watched.notes.of("outage.started")) == 1
+    assert watched.notes.of("outage.ended") == []
 
 
 async def test_claim_that_finds_nothing_is_told_apart_from_one_that_finds_something(watched: Watched) -> None:
