@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -12,17 +15,20 @@ import pytest
 from outbox_notify.embedded import EmbeddedNats, EmbeddedPostgres
 from tests.support.cases import Cases
 from tests.support.command import COMMAND, CommandProcess
-from tests.support.postgres import SETTINGS, TEMPLATE, PostgresServers, fresh_database, migrate
+from tests.support.postgres import TEMPLATE, PostgresServers, fresh_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from tests.support.checker import Verdict
     from tests.support.command import Starter
 
 # Started in the background of a shell, this process ignores SIGINT, and so would every command that is to be stopped.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+MEMORY = Path("/dev/shm")  # noqa: S108  # it is what Linux calls it
+# The largest of the tests write a few million events.
+ROOM = 8 * 2**30
 
 _CASES = pytest.StashKey[Cases]()
 
@@ -53,6 +59,17 @@ def account(request: pytest.FixtureRequest) -> Callable[..., None]:
 def anyio_backend() -> str:
     """Run asynchronous tests on asyncio, the only backend that psycopg and nats-py know."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def servers_in_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let servers keep their data in memory where there is room: a disk holds up every commit now and then."""
+    tmp_path_factory.getbasetemp()  # what tests leave behind stays on the disk
+    memory = os.statvfs(MEMORY) if MEMORY.is_dir() else None
+    if memory and memory.f_bavail * memory.f_frsize >= ROOM and not memory.f_flag & os.ST_NOEXEC:
+        tempfile.tempdir = str(MEMORY)
+    yield
+    tempfile.tempdir = None
 
 
 @pytest.fixture(scope="session")
@@ -98,10 +115,9 @@ def empty_database(postgres_server: EmbeddedPostgres) -> Iterator[str]:
 
 
 @pytest.fixture
-def private_postgres(postgres_version: int) -> Iterator[EmbeddedPostgres]:
+def private_postgres(postgres_servers: PostgresServers, postgres_version: int) -> Iterator[EmbeddedPostgres]:
     """A server of the test's own, to be stopped, killed and frozen; its database `postgres` is migrated."""
-    with EmbeddedPostgres(postgres_version, SETTINGS) as server:
-        migrate(server.url)
+    with postgres_servers.another(postgres_version) as server:
         yield server
 
 
