@@ -1,5 +1,5 @@
--- Read of the events of one lease what can be read whatever their bodies are: no text that a writer was free in. The
--- columns stand in the order of ClaimedEvent's fields, as in read_bodies.sql.
+-- Read of the events of one lease what can be read whatever their bodies are: no text that a writer was free in, and
+-- nothing that only a message needs. The columns stand in the order of ClaimedEvent's fields, as in event_columns.sql.
 SELECT
     id,
     event_id::text AS event_id,
@@ -7,9 +7,9 @@ SELECT
     event_type::text AS event_type,
     NULL AS aggregate_type,
     NULL AS aggregate_id,
-    content_type::text AS content_type,
+    '' AS content_type,
     NULL AS headers,
-    to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS created_at,
+    '' AS created_at,
     ordering_key,
     attempts,
     NULL::bytea AS body,

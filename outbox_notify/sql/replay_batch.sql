@@ -1,5 +1,5 @@
--- The next events of a replay, in write order: as a relay reads them (read_bodies.sql), but published ones. What was
--- published after the replay began is not meant, though its id may lie before the end.
+-- The next events of a replay, in write order: as a relay reads them, but published ones. What was published after the
+-- replay began is not meant, though its id may lie before the end.
 WITH found AS MATERIALIZED (
     SELECT
         id,
@@ -16,18 +16,7 @@ WITH found AS MATERIALIZED (
     ) AS next
 )
 SELECT
-    id,
-    event_id::text AS event_id,
-    tenant_id::text AS tenant_id,
-    event_type::text AS event_type,
-    aggregate_type::text AS aggregate_type,
-    aggregate_id::text AS aggregate_id,
-    content_type::text AS content_type,
-    nullif(headers, '{{}}')::text AS headers,
-    to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS created_at,
-    ordering_key,
-    attempts,
-    coalesce(payload_bytes, convert_to(payload::text, 'UTF8')) AS body
+    {event_columns}
 FROM {schema}.event_outbox
 JOIN found USING (id)
 WHERE found.row = 1 OR found.bytes <= %(bytes)s::bigint

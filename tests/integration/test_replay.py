@@ -134,6 +134,7 @@ def test_message_is_that_of_the_event_but_for_its_id_and_one_header(
         headers='{"traceparent": "00-1"}',
         aggregate_type="bin",
         aggregate_id="7",
+        created_at="infinity",
     )
     [(event_id,)] = conn.execute("SELECT event_id::text FROM event_outbox WHERE id = %s", [row_id])
     done = Run(conn, nats_url, begin(conn))()
@@ -141,6 +142,7 @@ def test_message_is_that_of_the_event_but_for_its_id_and_one_header(
     assert message.event_id == f"{event_id};r={done.id}"
     assert message.headers["Outbox-Replay"] == done.id
     assert (message.headers["ce-id"], message.headers["traceparent"]) == (event_id, "00-1")
+    assert message.headers["ce-time"] == "9999-12-31T23:59:00.000000Z"
     assert (message.subject, message.json) == ("events.acme.stock.moved", {"n": 1})
 
 

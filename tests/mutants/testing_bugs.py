@@ -55,7 +55,7 @@ BUGS = (
         "time-of-creation-is-no-time",
         (
             Edit(
-                "outbox_notify/sql/read_bodies.sql",
+                "outbox_notify/sql/event_columns.sql",
                 "least(greatest(created_at, timestamptz '0001-01-01 00:00Z'), timestamptz '9999-12-31 23:59Z')",
                 "created_at",
             ),
