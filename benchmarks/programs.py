@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Self
 import outbox_notify
 from benchmarks.errors import BenchmarkError
 from benchmarks.proc import cpu_seconds, peak_memory
-from outbox_notify.embedded.errors import log_tail
-from outbox_notify.embedded.process import ServerProcess
+from outbox_notify.embedded import ServerProcess, log_tail
 
 if TYPE_CHECKING:
     import signal

@@ -12,7 +12,7 @@ from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from outbox_notify.embedded.process import ServerProcess
+from outbox_notify.embedded import ServerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

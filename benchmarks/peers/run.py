@@ -22,8 +22,7 @@ from benchmarks.peers.bodies import bodies
 from benchmarks.peers.cost import Cost, cost, used
 from benchmarks.peers.results import Run
 from benchmarks.peers.task import Task
-from outbox_notify.embedded.errors import log_tail
-from outbox_notify.embedded.process import ServerProcess
+from outbox_notify.embedded import ServerProcess, log_tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

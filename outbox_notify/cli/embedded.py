@@ -15,7 +15,6 @@ import click
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from types import FrameType
 
 
 _HELP = """Run PostgreSQL and NATS out of Python wheels, migrated, with fresh data, until Ctrl-C.
@@ -57,11 +56,7 @@ def command(ctx: click.Context, *, as_json: bool, servers_file: Path | None) -> 
 @contextmanager
 def sigterm_interrupts() -> Iterator[None]:
     """Let SIGTERM end the block as Ctrl-C does, so that the servers are stopped and their data removed."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:

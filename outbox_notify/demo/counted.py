@@ -17,8 +17,7 @@ from outbox_notify.demo.stage import Stage
 from outbox_notify.demo.warehouse import TENANTS
 from outbox_notify.demo.watch import Watch
 from outbox_notify.demo.writer import DemoWriter
-from outbox_notify.embedded import EmbeddedServerError
-from outbox_notify.embedded.errors import log_tail
+from outbox_notify.embedded import EmbeddedServerError, log_tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable

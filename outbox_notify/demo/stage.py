@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import outbox_notify
-from outbox_notify.embedded import EmbeddedServerError, EmbeddedServers
-from outbox_notify.embedded.errors import log_tail
-from outbox_notify.embedded.process import ServerProcess
+from outbox_notify.embedded import EmbeddedServerError, EmbeddedServers, ServerProcess, log_tail
 from outbox_notify.postgres.database import connect
 from outbox_notify.postgres.queries import query
 from outbox_notify.schema.migrate import migrate_up

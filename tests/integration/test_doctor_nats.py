@@ -8,9 +8,8 @@ import anyio
 import pytest
 
 from outbox_notify.config.settings import Settings
-from outbox_notify.embedded import EmbeddedNats
+from outbox_notify.embedded import EmbeddedNats, ServerProcess
 from outbox_notify.embedded.binaries import nats_server_program
-from outbox_notify.embedded.process import ServerProcess
 from outbox_notify.operations.doctor import nats
 from outbox_notify.operations.doctor.events import Events, Largest, Route
 from outbox_notify.operations.doctor.examination import messaging

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from outbox_notify.config.settings import Settings
-from outbox_notify.embedded import EmbeddedNats
+from outbox_notify.embedded import EmbeddedNats, ServerProcess
 from outbox_notify.embedded.binaries import nats_server_program
-from outbox_notify.embedded.process import ServerProcess
 from outbox_notify.embedded.server import free_port
 from outbox_notify.errors import NatsUnreachable, NotPermitted, OutboxError
 from outbox_notify.jetstream.client import close_nats, connect_nats

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from examples.inventory.walkthrough.curl import Curl
 from examples.inventory.walkthrough.stage import Stage
-from outbox_notify.cli.embedded import sigterm_interrupts
 from outbox_notify.errors import OutboxError
 from outbox_notify.testing import StreamMessage, read_stream
 
@@ -21,9 +20,11 @@ _PATIENCE = 30.0
 
 def main() -> int:
     """Run it, and leave nothing behind, Ctrl-C or not."""
+    # SIGTERM too is to leave nothing behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     print("starting PostgreSQL, NATS, the service, the relay and the consumer ...")
     try:
-        with sigterm_interrupts(), Stage() as stage:
+        with Stage() as stage:
             return _walk(stage, Curl(stage.address, "acme"))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

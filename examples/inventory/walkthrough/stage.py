@@ -10,9 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from outbox_notify.embedded import EmbeddedServers
-from outbox_notify.embedded.errors import log_tail
-from outbox_notify.embedded.process import ServerProcess
+from outbox_notify.embedded import EmbeddedServers, ServerProcess, log_tail
 
 if TYPE_CHECKING:
     from types import TracebackType
