@@ -1,6 +1,10 @@
 -- Claim the oldest due events under a fresh lease, for the relay whose turn it is (see claim_begin.sql).
 --
--- ordered         whether aggregates keep their order
+-- Step by step: who may not go (up to `held_key`), what is due (`scanned` to `candidate`), what of it stands behind an
+-- event of its aggregate that may not go (`barrier`, `free`), how much of the rest is taken (`sized`, `chosen`); then
+-- the lease, and what later claims have to know.
+--
+-- What is looked at, and how much of it is taken:
 -- start           scan from here; nothing below is due but what `returned` or `waiting` finds, and late commits:
 -- running         transactions that ran during the last claim; when one has ended, start at its
 -- running_from    instead, the lowest id that it may have drawn
@@ -8,6 +12,10 @@
 -- bytes           stop before bodies and headers pass this size; the first event is taken whatever its size
 -- opening         whether bodies may be opened, to weigh or to read them: some cannot be, and who knows which
 -- max_claims      an event claimed this often without an outcome is taken alone
+--
+-- What may not go:
+-- ordered         whether aggregates keep their order
+-- block           whether a failed event holds back its aggregate
 -- own             leases of this relay
 -- seen_to         the newest lease known: what is newer, and not own, belongs to another relay
 -- foreign         older leases of other relays that were still held when last looked at
@@ -15,19 +23,14 @@
 --                 but not an earlier one, whose retry comes due while they stand behind it
 -- held            keys of events that are on their way back to the table
 -- resting         subjects (tenant.type) whose route rests; resting_tenants: tenants that rest as a whole
--- block           whether a failed event holds back its aggregate
---
--- What operators have paused is read here, so that every relay obeys at once. A paused tenant is one that rests; a paused
--- type is left out like a resting subject, but never makes its whole tenant rest: a pause lasts.
 --
 -- An event is held while an earlier unfinished one of its key is elsewhere: in another relay's hands, tried and
 -- returned, passed over, resting. It need not be sought among events that were never tried: those come first in
 -- the scan. What this relay itself has in hand does not hold: it publishes in order of claims.
 --
 -- The time is that of the statement: the transaction may have begun seconds ago, to wait for its turn.
---
--- Nothing may be published that a crash could still undo, so by default the commit waits for its flush, which carries
--- along whatever was committed before. Where all that this statement can see is on disk already, it need not wait.
+
+-- Where the scan starts, and when.
 WITH place AS MATERIALIZED (
     SELECT
         least(%(start)s::bigint, min(writer.first)) AS start,
@@ -38,6 +41,8 @@ WITH place AS MATERIALIZED (
     FROM unnest(%(running)s::bigint[], %(running_from)s::bigint[]) AS writer (transaction, first)
     WHERE pg_visible_in_snapshot(writer.transaction::text::xid8, pg_current_snapshot())
 ),
+-- What operators have paused, read here so that every relay obeys at once. A paused tenant is one that rests; a paused
+-- type is left out like a resting subject, but never makes its whole tenant rest: a pause lasts.
 pause AS MATERIALIZED (
     SELECT
         %(resting_tenants)s::text[] || array_agg(tenant_id::text) FILTER (WHERE event_type IS NULL) AS tenants,
@@ -49,6 +54,7 @@ pause AS MATERIALIZED (
     FROM {schema}.event_outbox_pause
     WHERE until IS NULL OR until > statement_timestamp()
 ),
+-- What other relays have in hand.
 foreign_lease AS MATERIALIZED (
     SELECT lease_token, ordering_key
     FROM {schema}.event_outbox
@@ -58,16 +64,19 @@ foreign_lease AS MATERIALIZED (
     FROM {schema}.event_outbox
     WHERE status = 'in_progress' AND lease_token > %(seen_to)s::uuid AND lease_token <> ALL(%(own)s::uuid[])
 ),
+-- Aggregates with an event in other hands, or on its way back: all others of theirs have to wait.
 busy_key AS MATERIALIZED (
     SELECT ordering_key FROM foreign_lease WHERE ordering_key IS NOT NULL AND %(ordered)s::boolean
     UNION
     SELECT unnest(%(held)s::bigint[])
 ),
+-- And those of which an event was passed over: what the scan meets of theirs now comes after it.
 held_key AS MATERIALIZED (
     SELECT ordering_key FROM busy_key
     UNION
     SELECT jsonb_object_keys(%(passed)s::jsonb)::bigint
 ),
+-- What was due from birth, in the order of ids. What may not go is met too, so that `passed` can tell of it.
 scanned AS MATERIALIZED (
     SELECT
         id,
@@ -93,6 +102,7 @@ reach AS MATERIALIZED (
         coalesce(max(id), (SELECT start FROM place) - 1) AS scanned_to
     FROM scanned
 ),
+-- What was put off or scheduled, and its time has come. What may not go is left out: each claim looks at it again.
 waiting AS MATERIALIZED (
     SELECT
         id,
@@ -134,6 +144,7 @@ waiting AS MATERIALIZED (
     ORDER BY available_at, id
     LIMIT %(rows)s::bigint
 ),
+-- What may go, as far as can be told by looking at it alone.
 candidate AS MATERIALIZED (
     SELECT id, ordering_key, claims, stored, compressed, true AS is_scanned
     FROM scanned
@@ -189,6 +200,7 @@ barrier AS MATERIALIZED (
     ) AS obstacle
     GROUP BY ordering_key
 ),
+-- What may go, counted by id.
 free AS MATERIALIZED (
     SELECT
         candidate.id,
@@ -228,6 +240,7 @@ chosen AS MATERIALIZED (
     FROM sized
     WHERE row = 1 OR bytes <= %(bytes)s::bigint
 ),
+-- Greater than those before, for `seen_to`; and not to be guessed. None is drawn for nothing.
 token AS MATERIALIZED (
     SELECT encode(
         int8send(nextval('{schema}.event_outbox_lease_seq')) || substring(uuid_send(gen_random_uuid()) FROM 9),
@@ -250,6 +263,7 @@ frontier AS MATERIALIZED (
         (SELECT min(id) - 1 FROM free WHERE is_scanned AND id NOT IN (SELECT id FROM chosen)),
         (SELECT scanned_to FROM reach)) AS id
 ),
+-- What may not go, and lies where no scan will come again.
 passed AS MATERIALIZED (
     SELECT tenant_id, ordering_key, min(id) AS id, bool_or(rests) AS rests
     FROM scanned
@@ -262,6 +276,8 @@ SELECT
     (SELECT value FROM token) AS token,
     (SELECT count(*) FROM claimed) AS claimed,
     (SELECT waited FROM place) AS waited,
+    -- Nothing may be published that a crash could still undo, so the commit waits for its flush, which carries along
+    -- whatever was committed before; unless all that this statement can see is on disk already.
     set_config(
         'synchronous_commit',
         CASE WHEN pg_current_wal_flush_lsn() >= (SELECT seen_to FROM place) THEN 'off' ELSE 'local' END,
