@@ -6,5 +6,6 @@ SELECT
     set_config('synchronous_commit', 'off', true) AS synchronous_commit,
     set_config('lock_timeout', '4s', true) AS lock_timeout,
     set_config('statement_timeout', '9s', true) AS statement_timeout,
+{unhurried},
     set_config('enable_seqscan', 'off', true) AS enable_seqscan,
     set_config('jit', 'off', true) AS jit

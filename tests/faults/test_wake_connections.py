@@ -31,9 +31,12 @@ pytestmark = pytest.mark.fault
 HOSTILE = {
     "statement_timeout": "1s",
     "lock_timeout": "300ms",
+    "transaction_timeout": "1s",
     "idle_session_timeout": "2s",
     "default_transaction_isolation": "repeatable read",
 }
+# For a writer whose transaction is to outlast them.
+LASTING = "-c idle_session_timeout=0 -c lock_timeout=0 -c transaction_timeout=0"
 NO_SWEEP = {"OUTBOX_SWEEP_INTERVAL": "10m"}
 BUSY_MACHINE = 0.2
 
@@ -82,7 +85,7 @@ def test_t64_a_wait_for_the_lock_outlasts_the_defaults_of_the_role(
     wake: WakeView,
     relay_process: Starter,
 ) -> None:
-    with psycopg.connect(database, options="-c idle_session_timeout=0 -c lock_timeout=0") as writer:
+    with psycopg.connect(database, options=LASTING) as writer:
         insert(writer, about())
         relay_process(**NO_SWEEP)
         wait_for(lambda: bool(wake.askers()), 15, "the relay to wait for the wake lock")

@@ -13,10 +13,12 @@ from outbox_notify import Event, emit
 from outbox_notify.relay.outcomes import Retry
 from tests.support.arrivals import moved, numbers
 from tests.support.claiming import claiming
+from tests.support.proxy import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from outbox_notify.embedded import EmbeddedPostgres
     from tests.support.arrivals import Drain
     from tests.support.postgres import Link
 
@@ -113,19 +115,26 @@ async def test_what_a_relay_notes_is_what_it_was_told_whatever_the_database_is_s
     assert noted == [(reason,), (reason,)]
 
 
-async def test_a_timeout_that_is_meant_for_other_work_ends_no_read(database: str) -> None:
-    with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute(
-            "INSERT INTO event_outbox (tenant_id, event_type, payload_bytes)"
-            " SELECT 'acme', 'image.stored', convert_to(repeat('x', 100000), 'UTF8') FROM generate_series(1, 1000)"
-        )
-    async with claiming(database, batch_size=1000) as desk:
-        claim = await desk.claim(bytes=10**9)
-        # The connections are there already: their session has it from now on.
-        for conn in desk.storage._pool._connections._idle:
-            await conn.execute("SET statement_timeout = '20ms'")
-        assert claim.token is not None
-        assert len(await desk.storage.read(claim.token)) == 1000
+@pytest.mark.parametrize("setting", ["statement_timeout", "transaction_timeout"])
+async def test_a_timeout_that_is_meant_for_other_work_ends_no_read(
+    conn: Link, database: str, postgres_server: EmbeddedPostgres, setting: str
+) -> None:
+    conn.execute(
+        "INSERT INTO event_outbox (tenant_id, event_type, payload_bytes)"
+        " SELECT 'acme', 'image.stored', convert_to(repeat('x', 100000), 'UTF8') FROM generate_series(1, 300)"
+    )
+    statement = sql.SQL("ALTER DATABASE {} SET {} = '250ms'")
+    conn.execute(statement.format(sql.Identifier(conn.info.dbname), sql.Identifier(setting)))
+    with Proxy(postgres_server.port) as proxy:
+        url = database.replace(f":{postgres_server.port}/", f":{proxy.port}/")
+        async with claiming(url, batch_size=300) as desk:
+            claim = await desk.claim(bytes=10**9)
+            [connection] = desk.storage._pool._connections._idle
+            proxy.slow(rate=40_000_000)
+            assert claim.token is not None
+            assert len(await desk.storage.read(claim.token)) == 300
+            # Who is ended in the middle may try each event alone, on another connection.
+            assert desk.storage._pool._connections._idle == [connection]
 
 
 def test_a_relay_works_whatever_the_database_is_set_to(odd_database: str, arrive: Drain) -> None:
