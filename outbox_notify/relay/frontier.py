@@ -98,6 +98,10 @@ class Frontier:
             self._tell_walk(scan, reached)
             self._widen(stuck=stuck, hardly=scan.free * 2 < self._least_look and not scan.exhausted)
             self.front.next = reached + 1
+        elif scan.exhausted and claimed and self.at.next <= scan.frontier == reached < self.front.next - 1:
+            # The last that is due lies behind the front: perhaps the table was emptied, and ids begin anew.
+            self._arrive(reached + 1)
+            self.late = LateCommits()
         elif (scan.exhausted and reached >= scan.frontier) or reached + 1 >= self.front.next:
             self._arrive(max(self.front.next, reached + 1))
         elif stuck and reached < self.at.next:

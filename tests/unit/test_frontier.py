@@ -119,6 +119,17 @@ def test_walk_through_an_empty_table_does_not_move_the_front_back() -> None:
     assert frontier.walk is None
 
 
+def test_front_goes_back_to_where_ids_begin_anew() -> None:
+    frontier = far()
+    frontier.advance(scan(100_000, transactions=Transactions([12], 20, 20)), 1)
+    frontier.look_at_all()
+    frontier.begin(walking=True)
+    frontier.advance(scan(40, free=1, transactions=Transactions([12], 30, 30)), 1)
+    assert (frontier.begin(), frontier.walk) == (41, None)
+    # Nobody knows any more where it began to draw.
+    assert frontier.late.running == {12: 0}
+
+
 def test_what_came_free_far_back_is_walked_to_and_the_front_goes_on() -> None:
     frontier = far(held(17, key=7), held(200, key=8), held(300, key=9))
     frontier.settled(8)
