@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from psycopg.rows import class_row
 
 from outbox_notify.errors import OutboxError
-from outbox_notify.ids import new_event_id
 from outbox_notify.operations.audit import Act
 from outbox_notify.operations.choice import Filter, find
 from outbox_notify.postgres.database import translated
 from outbox_notify.postgres.queries import query
+from outbox_notify.writers.ids import new_event_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from outbox_notify.events import Event
-from outbox_notify.ids import new_event_id
-from outbox_notify.trace_context import current_trace, headers_with
+from outbox_notify.writers.ids import new_event_id
+from outbox_notify.writers.trace_context import current_trace, headers_with
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

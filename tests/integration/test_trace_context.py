@@ -78,7 +78,7 @@ def test_headers_that_leave_no_room_are_written_without_a_trace(
 
 def test_writing_does_not_import_opentelemetry() -> None:
     code = (
-        "import sys; from outbox_notify.trace_context import current_trace; import outbox_notify.watching;"
+        "import sys; from outbox_notify.writers.trace_context import current_trace; import outbox_notify.watching;"
         " from outbox_notify.observability.spans import spans;"
         " assert (current_trace(), spans()) == ({}, None);"
         " assert not [name for name in sys.modules if name.startswith('opentelemetry')]"

@@ -11,7 +11,6 @@ import pytest
 
 from outbox_notify.config.settings import Settings
 from outbox_notify.errors import OutboxError, SchemaError
-from outbox_notify.ids import new_event_id
 from outbox_notify.operations import asking
 from outbox_notify.operations.asking import gather
 from outbox_notify.operations.evidence import Evidence, Missing
@@ -19,6 +18,7 @@ from outbox_notify.operations.pause import Target, pause
 from outbox_notify.operations.status import read_status
 from outbox_notify.operations.why import Rules, Why, explain, missing
 from outbox_notify.postgres.relay_names import Kind, relay_name
+from outbox_notify.writers.ids import new_event_id
 from tests.support.events import age, put, put_failed
 from tests.support.postgres import ON_BOTH
 

@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from uuid import RFC_4122
 
-from outbox_notify.ids import new_event_id
+from outbox_notify.writers.ids import new_event_id
 
 
 def test_event_id_is_a_uuid_of_version_7() -> None:
