@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -95,4 +97,8 @@ def cli(ctx: click.Context, /, config_file: Path | None, *, verbose: bool, **fla
 
 def main() -> None:
     """Run the command with the arguments of the process, and end the process with its exit code."""
+    # Modules stay, and what is made of events lives for a batch and undoes its cycles: to look through all of it
+    # again and again, and once more at the end, is for nothing.
+    gc.set_threshold(20_000, 20, 20)
+    atexit.register(gc.freeze)
     cli(prog_name="outbox-notify")

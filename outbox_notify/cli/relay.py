@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import gc
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -54,8 +53,6 @@ def _run(loaded: Loaded, load_again: Callable[[], Settings], *, drain: bool, emb
     from outbox_notify.service import run_relay
 
     setup_logging(loaded.settings)
-    # What is made of events lives for a batch, and its cycles are undone: looking through all of it is for nothing.
-    gc.set_threshold(20_000, 20, 20)
     for warning in loaded.warnings:
         get_logger().warning("config.warning", text=warning)
     with ExitStack() as servers:

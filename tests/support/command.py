@@ -24,12 +24,13 @@ COMMAND = [sys.executable, "-m", "outbox_notify"]
 ENDED_BY_CTRL_C = {130, -signal.SIGINT}
 # For a relay that is to take over, and to try again, while a test waits.
 QUICK = {"OUTBOX_LEASE": "3s", "OUTBOX_PUBLISH_TIMEOUT": "1500ms", "OUTBOX_SWEEP_INTERVAL": "500ms"}
-_OURS = re.compile(r"OUTBOX_|PG|NOTIFY_SOCKET|WATCHDOG_|CREDENTIALS_DIRECTORY")
+_OURS = re.compile(r"OUTBOX_|PG|NOTIFY_SOCKET|WATCHDOG_|CREDENTIALS_DIRECTORY|PYTHONDONTWRITEBYTECODE")
 
 
 def environment(**settings: str) -> dict[str, str]:
     """Return the caller's environment, without what would change what the command does, plus settings.
 
+    Python keeps what it compiles, whatever the caller says: the command starts hundreds of times.
     Without HTTP, unless a test asks for it: relays would fight for the one port of the default.
     """
     inherited = {name: value for name, value in os.environ.items() if not _OURS.match(name)}
