@@ -32,17 +32,6 @@ def valid_event_type(text: str) -> bool:
     return len(text) <= MAX_TYPE_LENGTH and _TOKENS.fullmatch(text) is not None
 
 
-def check_prefix(prefix: str) -> str:
-    """Return `prefix` if it can stand before every subject; it follows the rule of event types.
-
-    Raises:
-        ValueError: it cannot; the text says what it must be.
-    """
-    if not valid_event_type(prefix):
-        raise ValueError(f"{prefix!r} is not a subject prefix: it {EVENT_TYPE_RULE}")
-    return prefix
-
-
 def subject_of(prefix: str, tenant_id: str, event_type: str) -> str:
     """Return the subject that an event is published on; every part has passed its rule before."""
     return f"{prefix}.{tenant_id}.{event_type}"

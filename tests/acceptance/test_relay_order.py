@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from tests.support.arrivals import numbers
 from tests.support.checker import check, out_of_order
 from tests.support.command import QUICK
 from tests.support.front import LOSE, LOSE_ACK, REFUSE, STORE, Answer, standing_before
@@ -118,4 +119,4 @@ def test_a_retry_comes_when_it_is_due_and_its_followers_at_once_behind_it(
             # Three waits of 200, 400 and 800 ms at most, and no sweep to help.
             relay_process(OUTBOX_RETRY_BASE="200ms", OUTBOX_SWEEP_INTERVAL="1h")
             table.wait_until_settled(8)
-    assert [message.json["n"] for message in read_stream(nats_server.url)] == list(range(1, 31))
+    assert numbers(read_stream(nats_server.url)) == list(range(1, 31))

@@ -6,11 +6,12 @@ import json
 import time
 from datetime import datetime
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from outbox_notify.operations.pause import Target, pause, resume
+from tests.support.arrivals import numbers
 from tests.support.checker import check, out_of_order
 from tests.support.command import run
 from tests.support.events import put
@@ -35,10 +36,6 @@ LATE = {"OUTBOX_SWEEP_INTERVAL": "1h"}
 @pytest.fixture
 def on(database: str) -> Callable[..., CompletedProcess[str]]:
     return lambda *arguments: run(*arguments, OUTBOX_DATABASE_URL=database)
-
-
-def bodies(nats: EmbeddedNats) -> list[Any]:
-    return [message.json["n"] for message in read_stream(nats.url)]
 
 
 @pytest.mark.parametrize("relays", [pytest.param(1, marks=pytest.mark.slow), 2])
@@ -89,10 +86,10 @@ def test_paused_type_holds_back_what_comes_after_it_in_its_aggregates_only(
     insert(1002, "stock.moved", 8)
     insert(1003, "stock.moved", 1000)
     wait_for_stored(nats_server.url, 2)
-    assert bodies(nats_server) == [1001, 1003]
+    assert numbers(read_stream(nats_server.url)) == [1001, 1003]
     assert on("resume", "--all").returncode == 0
     wait_for_stored(nats_server.url, 304)
-    order = bodies(nats_server)
+    order = numbers(read_stream(nats_server.url))
     assert order.index(7) < order.index(1000)
     assert order.index(8) < order.index(1002)
 

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
+from tests.support.arrivals import numbers
 from tests.support.front import REFUSE, STORE, Answer, standing_before
 from tests.support.outbox import fill, outbox_table
 from tests.support.postgres import migrate
 from tests.support.processes import wait_for
+from tests.support.roles import grant_roles
 from tests.support.stream import create_stream, read_stream, stored, wait_for_stored
 
 if TYPE_CHECKING:
     from outbox_notify.embedded import EmbeddedNats, EmbeddedPostgres
     from tests.support.command import Starter
-
-_ROLES = Path(__file__).parents[2] / "deploy" / "roles.sql"
-
-
-def _numbers(nats: EmbeddedNats) -> list[int]:
-    return [message.json["n"] for message in read_stream(nats.url)]
 
 
 @pytest.mark.parametrize("ordering", ["aggregate", "none"])
@@ -44,7 +38,9 @@ def test_without_ordering_nobody_waits_for_an_event_that_is_tried_again(
             relay_process(OUTBOX_ORDERING=ordering, OUTBOX_RETRY_BASE="200ms", OUTBOX_SWEEP_INTERVAL="500ms")
             table.wait_until_settled()
     in_order = list(range(1, 11))
-    assert _numbers(nats_server) == (in_order if ordering == "aggregate" else [*in_order[1:], 1])
+    assert numbers(read_stream(nats_server.url)) == (
+        in_order if ordering == "aggregate" else [*in_order[1:], 1]
+    )
 
 
 @pytest.mark.parametrize("on_failed", ["skip", "block"])
@@ -73,7 +69,7 @@ def test_a_failed_event_holds_back_its_aggregate_only_when_told_to(
                 20,
                 "one to be blocked",
             )
-            assert _numbers(nats_server) == odd
+            assert numbers(read_stream(nats_server.url)) == odd
             fill(table.conn, 2, aggregates=2)
             wait_for_stored(nats_server.url, 11)
             assert table.count()["pending"] == 11
@@ -92,7 +88,7 @@ def test_with_retention_0_published_events_are_deleted(
         for _ in range(5):
             fill(table.conn, 400, aggregates=1)
         wait_for(lambda: not table.count(), 20, "an empty table")
-    assert _numbers(nats_server) == [*range(1, 401)] * 5
+    assert numbers(read_stream(nats_server.url)) == [*range(1, 401)] * 5
 
 
 @pytest.mark.slow
@@ -120,9 +116,9 @@ def test_small_batches_and_a_small_budget_of_bytes_only_cost_rounds(
         fill(table.conn, 100, aggregates=3, size=20_000)
         relay_process(OUTBOX_BATCH_SIZE="7", OUTBOX_MAX_IN_FLIGHT_BYTES="64KiB")
         table.wait_until_settled()
-    numbers = _numbers(nats_server)
+    came = numbers(read_stream(nats_server.url))
     for aggregate in range(3):
-        assert [n for n in numbers if n % 3 == aggregate] == [n for n in range(1, 101) if n % 3 == aggregate]
+        assert [n for n in came if n % 3 == aggregate] == [n for n in range(1, 101) if n % 3 == aggregate]
 
 
 def test_the_outbox_may_live_in_a_schema_of_its_own(
@@ -171,8 +167,7 @@ def _login(server: EmbeddedPostgres, rights: str | None) -> str:
     with psycopg.connect(server.url, autocommit=True) as conn:
         conn.execute("CREATE ROLE clerk LOGIN PASSWORD 'secret'")
         if rights:
-            done = subprocess.run([server.psql_path, "-qXf", _ROLES, server.url], check=False)
-            assert done.returncode == 0
+            grant_roles(server.url, "public", 18)
             conn.execute(f"GRANT {rights} TO clerk")
     return f"postgresql://clerk:secret@127.0.0.1:{server.port}/postgres"
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tests.support.postgres import Link, PostgresServers
 
 GOOD: dict[str, Any] = {"tenant_id": "acme", "event_type": "goods.received", "payload": {"sku": "A-1"}}
-CONTENT_TYPE = "application/json"
 
 # Characters near every border of the rules. NUL and lone surrogates are left out: no client can send them.
 EDGES = "azAZ09_-.*> \t\n\r/:@[`{~!$\x01\x1f\x7f\x80\x85\x9f\xa0\u0661\u017f\u212a\u2028\ufeff\U0001f600"
