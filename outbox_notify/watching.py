@@ -60,12 +60,11 @@ class Watch:
             takers.append(Herald(systemd, self._troubles))
         if (traced := spans()) is not None:
             takers.append(traced)
-        self._timed = len(takers) > 1
         self.report = to_each(*takers)
 
-    def over(self, storage: Storage) -> Storage | WatchedOutbox:
-        """Return the table with a clock beside it, if anybody looks at clocks."""
-        return WatchedOutbox(storage, self.report) if self._timed else storage
+    def over(self, storage: Storage) -> WatchedOutbox:
+        """Return the table with a clock beside it."""
+        return WatchedOutbox(storage, self.report)
 
     async def run(self) -> None:
         """Show it until cancelled; return at once when it is not to be shown, or the port is taken."""

@@ -15,6 +15,7 @@ from outbox_notify.jetstream.client import CONNECT_TIMEOUT
 from outbox_notify.jetstream.frames import Loader
 from outbox_notify.jetstream.sending import NOT_CONNECTED, Sending
 from outbox_notify.jetstream.session import open_session, understood
+from outbox_notify.relay.outage import Outage
 from outbox_notify.relay.outcomes import Outcome, Published, Released, Rested
 from outbox_notify.relay.retry import Backoff
 
@@ -72,7 +73,7 @@ class Publisher:
         self._ready = anyio.Event()
         self._lost = anyio.Event()
         self._complaint = ""
-        self.outage: str | None = "not connected yet"
+        self._outage = Outage("nats", report)
 
     async def run(self) -> None:
         """Keep a connection until cancelled."""
@@ -101,6 +102,11 @@ class Publisher:
     def ready(self) -> bool:
         """Whether events can be published."""
         return self._session is not None
+
+    @property
+    def outage(self) -> str | None:
+        """Why no events can be published; None when they can."""
+        return None if self.ready else self._outage.reason or "not connected yet"
 
     async def send(self, tickets: Iterable[Ticket]) -> None:
         """Write events to the connection, in the order given and as fast as the server takes them.
@@ -165,8 +171,7 @@ class Publisher:
     async def _serve(self, session: Session) -> None:
         self._session, self._sending = session, Sending(session, self._loader, self._on_outcome)
         self._ready.set()
-        self._report("outage.ended" if self.outage else "nats.connected", component="nats", after=self.outage)
-        self.outage = None
+        self._tell_connected()
         try:
             with understood("NATS takes nothing", CONNECT_TIMEOUT):
                 await self._sending.begin()
@@ -188,10 +193,13 @@ class Publisher:
         self._begin_outage(reason)
 
     def _begin_outage(self, reason: str) -> None:
-        if self.outage != reason:
-            self._report("outage.started", component="nats", reason=reason)
-        self.outage = reason
         self._complaint = ""
+        self._outage.begin(reason)
+
+    def _tell_connected(self) -> None:
+        if self._outage.reason is None:
+            self._report("nats.connected", component="nats")
+        self._outage.end()
 
     async def _on_answer(self, msg: Msg) -> None:
         self._last_answer = time.monotonic()

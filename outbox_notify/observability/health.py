@@ -64,7 +64,7 @@ class Health:
                 self._found_nothing_at = self._clock()
             case "batch.settled":
                 self._settled(**facts)
-            case "outage.started":
+            case "outage.started" | "outage.continues":
                 self._wrong[facts["component"]] = facts["reason"]
             case "outage.ended" | "nats.connected":
                 self._wrong.pop(facts["component"], None)

@@ -15,6 +15,7 @@ _NEWS = frozenset(
         "database.asked",
         "database.looked",
         "outage.started",
+        "outage.continues",
         "outage.ended",
         "nats.connected",
         "wake.lost",

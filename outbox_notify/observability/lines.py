@@ -20,7 +20,11 @@ class Line(NamedTuple):
 
 
 LINES = {
-    "relay.ready": Line("info", "The start is over; servers may still be away.", "relay, schema, stream"),
+    "relay.ready": Line(
+        "info",
+        "The start is over; `nats.connected` and `wake.ready` tell that servers were reached.",
+        "relay, schema, stream",
+    ),
     "relay.stopping": Line(
         "info", "A signal came: nothing more is claimed, what is in hand is settled.", "signal, within"
     ),
@@ -45,14 +49,15 @@ LINES = {
         "warning", "A subject is refused, through no fault of the events.", "route, reason"
     ),
     "route.recovered": Line("info", "A route that rested takes events again.", "route"),
-    "outage.started": Line("warning", "A server is away; events wait.", "component, reason"),
-    "outage.ended": Line(
-        "info",
-        "It is back, or there for the first time since the start.",
-        "component, after: what it had been",
+    "outage.started": Line(
+        "warning", "A server is away; events wait.", "component: `nats` or `postgres`, reason"
     ),
+    "outage.continues": Line("warning", "It is still away, now for another reason.", "component, reason"),
+    "outage.ended": Line("info", "It is back.", "component, after: the last reason"),
     "nats.connected": Line(
-        "info", "A connection to NATS was replaced without an outage.", "component, after: nothing"
+        "info",
+        "NATS was reached for the first time, or a connection replaced without an outage.",
+        "component",
     ),
     "credentials.kept": Line(
         "warning", "The settings cannot be read again; NATS is asked with those that were known.", "reason"

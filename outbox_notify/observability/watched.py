@@ -1,4 +1,4 @@
-"""The table with a clock beside it: how long each call takes, and when a batch has all its answers."""
+"""The table with a clock beside it: how long each call takes, when a batch has all its answers, when nobody answers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from outbox_notify.errors import OutboxError
+from outbox_notify.errors import DatabaseUnreachable, OutboxError
+from outbox_notify.relay.outage import Outage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,6 +34,8 @@ class WatchedOutbox:
         self._storage = storage
         self._report = report
         self._read_at: dict[UUID, float] = {}
+        self._outage = Outage("postgres", report)
+        self._away_at = 0.0
 
     async def claim(self, wanted: Wanted) -> Claim:
         """Take a lease on a batch of due events."""
@@ -87,4 +90,11 @@ class WatchedOutbox:
         self._asked(operation, began, None)
 
     def _asked(self, operation: str, began: float, error: OutboxError | None) -> None:
-        self._report("database.asked", operation=operation, seconds=time.monotonic() - began, error=error)
+        now = time.monotonic()
+        self._report("database.asked", operation=operation, seconds=now - began, error=error)
+        if isinstance(error, DatabaseUnreachable):
+            self._outage.begin(str(error))
+            self._away_at = now
+        elif error is None and began >= self._away_at:
+            # What was asked before that may have been answered before that.
+            self._outage.end()

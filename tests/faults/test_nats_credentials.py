@@ -102,4 +102,5 @@ def test_t36_credentials_that_are_changed_are_read_again_and_nothing_is_used_up(
 
 def was_refused(relay: CommandProcess) -> bool:
     """Return whether the server has told the relay that it does not know it."""
-    return any("uthor" in record["reason"] for record in relay.records("outage.started"))
+    said = relay.records("outage.started") + relay.records("outage.continues")
+    return any("uthor" in record["reason"] for record in said)

@@ -78,7 +78,7 @@ def settled(conn: psycopg.Connection, relay: CommandProcess, bad: int) -> None:
     assert all(row.last_error for row in table.rows() if row.status == "failed")
     # One record an event, written a moment later: what was in the row can neither break a line nor make one.
     wait_for(lambda: len(relay.records("event.failed")) == bad, 5, "a record of each")
-    assert len(relay.records("outage.ended")) == 1
+    assert len(relay.records("nats.connected")) == 1
     assert not relay.records("outage.started")
 
 

@@ -61,7 +61,7 @@ def test_t38_a_killed_server_knows_what_a_stream_with_limits_holds(
     with Proxy(nats_server.port) as proxy:
         relay = relay_process(OUTBOX_NATS_URL=f"nats://127.0.0.1:{proxy.port}", **QUICK)
         relay.wait_for_record("wake.ready")
-        relay.wait_for_record("outage.ended")
+        relay.wait_for_record("nats.connected")
         back = publish_without_acks_and_kill(conn, nats_server, proxy, lambda: None)
         OutboxTable(conn).wait_until_settled()
         recovered = time.monotonic() - back
@@ -89,7 +89,7 @@ def test_t38_a_killed_server_has_forgotten_what_was_taken_from_a_work_queue(
     with Proxy(nats_server.port) as proxy:
         relay = relay_process(OUTBOX_NATS_URL=f"nats://127.0.0.1:{proxy.port}", **QUICK)
         relay.wait_for_record("wake.ready")
-        relay.wait_for_record("outage.ended")
+        relay.wait_for_record("nats.connected")
         publish_without_acks_and_kill(conn, nats_server, proxy, take)
         OutboxTable(conn).wait_until_settled()
     take()

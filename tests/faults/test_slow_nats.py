@@ -50,7 +50,7 @@ def test_t17_a_batch_that_takes_longer_than_its_lease_is_given_back_in_time(
         ]
         for relay in relays:
             relay.wait_for_record("wake.ready")
-            relay.wait_for_record("outage.ended")
+            relay.wait_for_record("nats.connected")
         for proxy in proxies:
             proxy.slow(delay=LATE / 2)
         began = time.monotonic()

@@ -88,13 +88,15 @@ def _felt(strike: Strike, told: Sequence[Line]) -> bool:
 
 
 def _without_greeting(relay: str, text: str) -> Iterator[Line]:
-    """Yield lines but the first of each kind that tells that a server is there."""
-    greeted: set[str] = set()
+    """Yield lines but the first that tells that a server is there, and those that the wake tells better."""
+    greeted = False
     for raw in text.splitlines():
         if not (raw.startswith("{") and raw.endswith("}")):
             continue
         facts = json.loads(raw)
-        if facts["event"] in {"outage.ended", "wake.ready"} and facts["event"] not in greeted:
-            greeted.add(facts["event"])
+        if facts.get("component") == "postgres":
+            continue
+        if facts["event"] == "wake.ready" and not greeted:
+            greeted = True
             continue
         yield Line(relay, datetime.fromisoformat(facts["timestamp"]).timestamp(), facts)
