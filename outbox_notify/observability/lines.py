@@ -64,7 +64,12 @@ LINES = {
     ),
     "wake.ready": Line("info", "LISTEN was proven: a NOTIFY of our own came back.", "channel"),
     "wake.lost": Line("warning", "NOTIFYs do not arrive; the relay looks twice a second instead.", "reason"),
-    "server.changed": Line("info", "Another PostgreSQL answers, or a new start of it.", "server"),
+    "server.changed": Line(
+        "info", "Another PostgreSQL answers, or a new start of it.", "since: when it was started"
+    ),
+    "table.replaced": Line(
+        "info", "All events were removed at once (`TRUNCATE`), or the table was written anew (`VACUUM FULL`)."
+    ),
     "lease.lost": Line("warning", "Another relay has taken over events of this one.", "events"),
     "lease.expired": Line(
         "warning",

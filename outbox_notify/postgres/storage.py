@@ -110,7 +110,7 @@ class Storage:
         self._read_already = {row.token: events} if all(event.body is not None for event in events) else {}
         # Told by a clock that may be set meanwhile; but the wait was no longer than the whole question.
         leased_at = min(asked_at[-1] + max(row.waited, 0.0), lease_clock())
-        return _claim(row, begun.server, leased_at)
+        return _claim(row, begun, leased_at)
 
     async def read(self, token: UUID) -> list[ClaimedEvent]:
         """Return the events under a lease, in write order; those that cannot be read with a flaw.
@@ -222,7 +222,7 @@ def _columns(rows: Sequence[tuple[Any, ...]], *names: str) -> dict[str, list[Any
     return {name: [row[place] for row in rows] for place, name in enumerate(names)}
 
 
-def _claim(row: Any, server: str, leased_at: float) -> Claim:
+def _claim(row: Any, begun: Any, leased_at: float) -> Claim:
     passed = [
         Passed(tenant, key, first, rests)
         for tenant, key, first, rests in zip(
@@ -244,7 +244,8 @@ def _claim(row: Any, server: str, leased_at: float) -> Claim:
         scan,
         list(row.foreign),
         row.next_due_in,
-        server,
+        begun.server,
         row.pause_ends_in,
+        begun.place,
         leased_at=leased_at,
     )

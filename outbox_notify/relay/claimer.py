@@ -64,6 +64,7 @@ class Claimer:
         self._frontier = Frontier(batch_size)
         self._leases = Leases()
         self._server: str | None = None
+        self._place = 0
         self._whole_look_at = 0.0
         self._rouse_at = 0.0
         self._pause_ends_at = math.inf
@@ -82,9 +83,9 @@ class Claimer:
             OutboxError: PostgreSQL cannot be reached, or refuses.
         """
         claim = await self._claim(held)
-        if self._server not in {None, claim.server}:
+        if self._server is not None and (self._server, self._place) != (claim.server, claim.place):
             claim = await self._start_over(claim, held)
-        self._server = claim.server
+        self._server, self._place = claim.server, claim.place
         return claim
 
     async def _claim(self, held: Collection[int]) -> Claim:
@@ -110,20 +111,23 @@ class Claimer:
         return replace(claim, scan=replace(claim.scan, exhausted=may_rest))
 
     async def _start_over(self, claim: Claim, held: Collection[int]) -> Claim:
-        """Claim anew on a server that is not the one of before, or was started again.
+        """Claim anew on a server that is not the one of before, or was started again, or has lost all rows.
 
         What it has lost, of late commits or of what its predecessor had not passed on, takes ids, transactions and
         leases back with it: whatever is remembered of them no longer says what comes before what.
         """
-        self._report("server.changed", server=claim.server)
-        self._server = claim.server
-        self._wake.follow(claim.server)
+        if self._server == claim.server:
+            self._report("table.replaced")
+        else:
+            self._report("server.changed", since=claim.server)
+            self._wake.follow(claim.server)
+        self._server, self._place = claim.server, claim.place
         self._frontier = Frontier(self._batch_size)
         self._leases.forget_foreign()
         if claim.token is not None:
             # Not ours any more, whether it can be given back or not: then it holds like that of a stranger.
             self._leases.settled(claim.token, written=True)
-            await self._outbox.release(claim.token, "claimed by what was known of another server")
+            await self._outbox.release(claim.token, "claimed by what was known before")
         return await self._claim(held)
 
     def nothing_before(self, claim: Claim) -> float:

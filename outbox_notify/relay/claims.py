@@ -57,7 +57,8 @@ class Claim:
         leased_at: when the lease began at the earliest, on `lease_clock`.
         next_due_in: seconds until the next waiting event comes due; None when none waits.
         pause_ends_in: seconds until the first pause is over by itself; None when none will be.
-        server: which PostgreSQL answered, and since which start of it.
+        place: where the rows are kept; another one once all were removed at once, or written anew.
+        server: which PostgreSQL answered: since when it runs, RFC 3339.
     """
 
     token: UUID | None
@@ -68,6 +69,7 @@ class Claim:
     next_due_in: float | None
     server: str = ""
     pause_ends_in: float | None = None
+    place: int = 0
     leased_at: float = field(kw_only=True)
 
 

@@ -5,9 +5,13 @@
 -- index scans on: with the others off there is nothing else left, whatever the role's defaults say.
 -- server: tells servers, and starts of one, apart: after a failover or a crash, ids may have gone back. When one of its
 -- processes dies, the server recovers without a new start; but its statistics begin anew.
+-- place: where the rows are kept. TRUNCATE begins a new one, and with RESTART IDENTITY ids do too; VACUUM FULL as well.
 -- timeouts: together shorter than the silence after which a relay gives a connection up, as in settle_begin.sql.
 SELECT
-    extract(epoch FROM greatest(pg_postmaster_start_time(), pg_stat_get_bgwriter_stat_reset_time()))::text AS server,
+    to_char(
+        greatest(pg_postmaster_start_time(), pg_stat_get_bgwriter_stat_reset_time()) AT TIME ZONE 'UTC',
+        'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS server,
+    pg_relation_filenode('{schema}.event_outbox'::regclass)::bigint AS place,
     set_config('lock_timeout', '4s', true) AS lock_timeout,
     set_config('statement_timeout', '9s', true) AS statement_timeout,
     set_config('enable_seqscan', 'off', true) AS enable_seqscan,

@@ -3,4 +3,6 @@
 SELECT
     ARRAY(SELECT pg_listening_channels()) AS channels,
     current_setting('transaction_read_only')::boolean AS read_only,
-    extract(epoch FROM greatest(pg_postmaster_start_time(), pg_stat_get_bgwriter_stat_reset_time()))::text AS server
+    to_char(
+        greatest(pg_postmaster_start_time(), pg_stat_get_bgwriter_stat_reset_time()) AT TIME ZONE 'UTC',
+        'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS server

@@ -130,7 +130,7 @@ def test_rows_that_are_changed_between_their_claim_and_their_reading_take_no_oth
 def test_a_table_that_is_emptied_and_numbered_anew_goes_on(
     conn: Link, nats_server: EmbeddedNats, relay_process: Starter
 ) -> None:
-    relay_process(OUTBOX_SWEEP_INTERVAL="200ms")
+    relay_process(OUTBOX_SWEEP_INTERVAL="1h")
     fill(conn, 50)
     wait_for_stored(nats_server.url, 50)
     OutboxTable(conn).wait_until_settled()

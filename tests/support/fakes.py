@@ -80,6 +80,7 @@ class FakeOutbox:
         settled: what was written for each event, by row id.
         released: why batches were released whole, by token.
         server: which one answers.
+        place: where it keeps the rows.
     """
 
     batches: deque[list[ClaimedEvent]] = field(default_factory=deque)
@@ -92,6 +93,7 @@ class FakeOutbox:
     settled: dict[int, Outcome] = field(default_factory=dict)
     released: dict[UUID, str] = field(default_factory=dict)
     server: str = "first"
+    place: int = 1
     calls: list[str] = field(default_factory=list)
     before: Callable[[str], None] = lambda _call: None
     _leases: dict[UUID, list[ClaimedEvent]] = field(default_factory=dict)
@@ -121,12 +123,23 @@ class FakeOutbox:
                 next_due_in=self.next_due_in,
                 server=self.server,
                 pause_ends_in=self.pause_ends_in,
+                place=self.place,
                 leased_at=lease_clock(),
             )
         events = self.batches.popleft()
         token = self.lease(*events)
         seen = scan(max(row.id for row in events), free=len(events), exhausted=not self.batches)
-        return Claim(token, len(events), self.suspect, seen, [], None, self.server, leased_at=lease_clock())
+        return Claim(
+            token,
+            len(events),
+            self.suspect,
+            seen,
+            [],
+            None,
+            self.server,
+            place=self.place,
+            leased_at=lease_clock(),
+        )
 
     async def read(self, token: UUID) -> list[ClaimedEvent]:
         """Return what was claimed."""

@@ -85,7 +85,18 @@ async def test_a_claim_by_another_server_is_given_back_and_made_anew_from_the_be
     assert [given_back for given_back in rig.outbox.released if given_back != token]
     assert token not in rig.outbox.released
     assert rig.wake.followed == ["second"]
-    assert rig.notes.of("server.changed") == [{"server": "second"}]
+    assert rig.notes.of("server.changed") == [{"since": "second"}]
+
+
+async def test_claims_begin_anew_where_all_rows_were_removed_at_once() -> None:
+    rig = Rig()
+    await rig.claim(900, 901)
+    rig.outbox.place = 2
+    await rig.claim()
+    assert [wanted.start for wanted in rig.outbox.wanted] == [0, 902, 0]
+    assert rig.notes.of("table.replaced") == [{}]
+    assert rig.notes.of("server.changed") == []
+    assert rig.wake.followed == []
 
 
 async def test_claim_that_cannot_be_given_back_to_another_server_is_not_taken_for_ours() -> None:
