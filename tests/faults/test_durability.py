@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.fault
 
-CRASHES = 4
 QUICK = {"OUTBOX_SWEEP_INTERVAL": "1s", "OUTBOX_LEASE": "3s", "OUTBOX_PUBLISH_TIMEOUT": "2s"}
 # Nobody but a commit that waits writes the log to disk: what does not wait is gone after a crash.
 LAZY = {"wal_writer_delay": "10s", "wal_writer_flush_after": "1GB", "synchronous_commit": "off"}
@@ -40,7 +39,9 @@ def lazy_postgres() -> Iterator[EmbeddedPostgres]:
         yield server
 
 
+@pytest.mark.parametrize("crashes", [2, pytest.param(5, marks=pytest.mark.slow)])
 def test_t68_nothing_is_published_that_a_crash_undoes(
+    crashes: int,
     lazy_postgres: EmbeddedPostgres,
     nats_server: EmbeddedNats,
     relay_process: Starter,
@@ -49,7 +50,7 @@ def test_t68_nothing_is_published_that_a_crash_undoes(
     relay = relay_process(OUTBOX_DATABASE_URL=lazy_postgres.url, **QUICK)
     committed: set[str] = set()
     with spying(nats_server.url) as spy:
-        for _ in range(CRASHES):
+        for _ in range(crashes):
             with _writing(lazy_postgres.url, committed):
                 _wait_for_more(spy, 500)
                 # So that there is something to be lost: nobody claims what is committed from here on.

@@ -181,6 +181,7 @@ async def test_status_is_read_at_most_once_a_second_however_often_it_is_asked_fo
     assert first["backlog"] == {"pending": 0, "scheduled": 0, "in_progress": 0, "failed": 0}
     with psycopg.connect(database, autocommit=True) as conn:
         put(conn)
+    lookout._status_until += 60  # a busy machine may take its second for this
     assert await lookout.status() is first
     lookout._status_until = 0.0
     assert (await lookout.status())["backlog"]["pending"] == 1
