@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -45,26 +45,27 @@ def command(ctx: click.Context, /, *, name: int | UUID, as_json: bool) -> None:
         found = gather(conn, settings.schema, name, ordered=ordered, block=block)
     if isinstance(found, Missing):
         raise OutboxError(missing(found))
-    why = explain(found, Rules(settings.max_attempts, settings.sweep_interval))
-    nats = _nats(settings, why, found)
+    rules = Rules(settings.max_attempts, settings.sweep_interval, settings.subject_prefix)
+    why, nats = _with_nats(settings, explain(found, rules), found)
     if as_json:
         click.echo(json.dumps(_document(why, found, nats), indent=2))
     else:
         click.echo("\n".join(_lines(why, found, nats)))
 
 
-def _nats(settings: Settings, why: Why, found: Evidence) -> str | None:
-    """Return what NATS adds: where a published event is, or why one that is due may not go; None for nothing."""
+def _with_nats(settings: Settings, why: Why, found: Evidence) -> tuple[Why, str | None]:
+    """Return the explanation and what NATS adds to it: where an event is, or why one may not go; None for nothing."""
     if why.state not in {"published", "due", "returned"}:
-        return None
+        return why, None
     from outbox_notify.errors import OutboxError
     from outbox_notify.jetstream.inspection import glance
 
     try:
         names = ", ".join(glance(settings, subject=found.event.route).covering)
     except OutboxError as error:
-        return f"cannot be asked from here: {error}"
-    return f"stream {names} takes its subject" if names else "no stream takes its subject"
+        return why, f"cannot be asked from here: {error}"
+    takes = f"stream {names} takes its subject" if names else "no stream takes its subject"
+    return replace(why, sentence=f"{why.sentence}; {takes}") if why.state == "published" else why, takes
 
 
 def _document(why: Why, found: Evidence, nats: str | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from outbox_notify.operations.evidence import described
 from outbox_notify.relay.retry import lets_route_rest
 from outbox_notify.relay.wakeup import POLL_INTERVAL
+from outbox_notify.subjects import subject_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +31,7 @@ class Rules:
 
     max_attempts: int
     sweep_interval: float
+    subject_prefix: str
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def explain(found: Evidence, rules: Rules) -> Why:
     """Return why an event is where it is; of several reasons the one that has to go first."""
     event = found.event
     if event.status == "published":
-        return Why("published", _published(event))
+        return Why("published", _published(event, rules))
     if event.status == "failed":
         text = f"failed after {_attempts(event.attempts)}: {event.last_error or 'no reason was kept'}"
         return Why("failed", f"{text}; `outbox-notify failed requeue {event.id}` sends it again")
@@ -71,11 +73,12 @@ def explain(found: Evidence, rules: Rules) -> Why:
     return next(why for reason in _REASONS if (why := reason(found, rules)))
 
 
-def _published(event: Event) -> str:
+def _published(event: Event, rules: Rules) -> str:
+    subject = subject_of(rules.subject_prefix, event.tenant_id, event.event_type)
     if event.published_at is None:
-        return "published; when is not known"
+        return f"published as {subject}; when is not known"
     took = (event.published_at - event.created_at).total_seconds()
-    return f"published at {_time(event.published_at)}, {_span(took)} after it was written"
+    return f"published at {_time(event.published_at)}, {_span(took)} after it was written, as {subject}"
 
 
 def _leased(event: Event, relays: Sequence[Relay], rules: Rules) -> Why:

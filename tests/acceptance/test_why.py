@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FULL = Answer(stores=False, error={"code": 503, "err_code": 10077, "description": "maximum bytes exceeded"})
 ANSWERS = {"taken": STORE, "refused": REFUSE, "full": FULL, "lost": LOSE}
-RULES = Rules(max_attempts=10, sweep_interval=3600)
+RULES = Rules(max_attempts=10, sweep_interval=3600, subject_prefix="events")
 NO_SWEEP = {"OUTBOX_SWEEP_INTERVAL": "1h", "OUTBOX_RELAY_ID": "relay-1"}
 
 
@@ -156,8 +156,9 @@ def test_idle_relays_are_seen_and_who_is_armed(
     assert f"relay-1 {__version__}: " in text
     assert "  1 message, " in text
     done = run("why", "1", OUTBOX_DATABASE_URL=database, OUTBOX_NATS_URL=nats_server.url)
-    assert done.stdout.startswith("event 1 published at ")
-    assert "stream OUTBOX takes its subject" in done.stdout
+    sentence = done.stdout.splitlines()[0]
+    assert sentence.startswith("event 1 published at ")
+    assert sentence.endswith(", as events.acme.stock.moved; stream OUTBOX takes its subject")
     first.kill()
     wait_for(lambda: relay_states(conn).keys() == {"relay-2"}, 10, "the dead relay to be gone")
     WakeView(conn).wait_until_armed()

@@ -25,7 +25,7 @@ from tests.support.postgres import ON_BOTH
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RULES = Rules(max_attempts=10, sweep_interval=5)
+RULES = Rules(max_attempts=10, sweep_interval=5, subject_prefix="events")
 INSERT = "INSERT INTO event_outbox (tenant_id, event_type, payload) VALUES ('acme', 'stock.moved', '1')"
 ITEM = {"aggregate_type": "item", "aggregate_id": "42"}
 
@@ -69,7 +69,7 @@ def test_published_event_is_found_by_both_of_its_names(conn: psycopg.Connection)
     for name in (row_id, event_id):
         found = why(conn, name)
         assert found.state == "published"
-        assert "5 ms after it was written" in found.sentence
+        assert "5 ms after it was written, as events.acme.stock.moved" in found.sentence
 
 
 def test_event_that_waits_for_its_time_says_until_when(conn: psycopg.Connection) -> None:
