@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from outbox_notify.errors import DatabaseUnreachable, OutboxError
+from outbox_notify.errors import OutboxError
 from outbox_notify.relay.batches import LEASE_RAN_OUT
 from outbox_notify.relay.lanes import Lanes
 from outbox_notify.relay.leases import lease_clock
 from outbox_notify.relay.outcomes import Failed, Outcome, Released, Retry
 from outbox_notify.relay.retry import Backoff
+from outbox_notify.relay.settling import FIRST_WAIT, LONGEST_WAIT, Settling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from outbox_notify.relay.claims import ClaimedEvent
     from outbox_notify.relay.ports import Outbox, Report, Sender
 
-_FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
 # Settling is shielded from a stop, but not for ever: what is not written then is reclaimed when its lease ends.
 _SETTLE_ON_STOP = 5.0
 # Of the time that a lease has left, this share may pass while waiting for acks; the rest is for settling.
@@ -62,20 +62,18 @@ class Delivery:
         self._publish_timeout = publish_timeout
         self._max_attempts = max_attempts
         self._lanes = Lanes(ordered=ordered, block=block)
+        self._settling = Settling(outbox, report)
         self._last_number = 0
         self._unread = 0
         self._unknown_to: int | None = 0
         self._last_entered = anyio.Event()
         self._last_entered.set()
-        self._unwritten: set[Batch] = set()
-        self._nothing_unwritten = anyio.Event()
-        self._nothing_unwritten.set()
         self._outgoing: deque[Ticket] = deque()
         self._outgoing_ready = anyio.Event()
 
     async def wait_writable(self) -> None:
         """Return when no outcome waits to be written: what is published while none can be is published again."""
-        await self._nothing_unwritten.wait()
+        await self._settling.wait_writable()
 
     def claiming(self) -> Collection[int]:
         """Take in that a claim begins; return the keys that it has to leave alone.
@@ -152,7 +150,7 @@ class Delivery:
         self._dispatch(self._lanes.admit(batch.number, batch.tickets))
 
     async def _read(self, batch: Batch) -> list[ClaimedEvent]:
-        backoff = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
+        backoff = Backoff(FIRST_WAIT, LONGEST_WAIT)
         while lease_clock() < batch.expires_at:
             try:
                 return await self._outbox.read(batch.token)
@@ -188,53 +186,8 @@ class Delivery:
         for ticket in batch.unanswered:
             self.resolve(ticket, Released("the relay stopped"))
         outcomes = batch.outcomes
-        try:
-            overtaken = await self._write(batch, outcomes)
-        finally:
-            self._let_claims_go(batch)
+        overtaken = await self._settling.write(batch, outcomes)
         self._lanes.settled(batch.tickets)
         if len(batch.tickets) < batch.claimed:
             self._unread -= 1
         self._report("batch.settled", outcomes=outcomes, overtaken=overtaken)
-
-    async def _write(self, batch: Batch, outcomes: Mapping[ClaimedEvent, Outcome]) -> int:
-        """Write outcomes, and go on trying while PostgreSQL is away: once it is back, most leases still stand.
-
-        What it refuses for another reason is left to the sweep when the lease has run out, and so is what could not
-        be read until then: the sweep counts how often, and so finds events that nobody can read or settle.
-
-        Returns:
-            How many events were no longer under the lease, or are left to its end.
-        """
-        if not outcomes and lease_clock() >= batch.expires_at:
-            return batch.claimed
-        backoff = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
-        while True:
-            try:
-                overtaken = await self._write_once(batch, outcomes)
-            except OutboxError as error:
-                self._report("settle.postponed", reason=str(error))
-                is_outage = isinstance(error, DatabaseUnreachable)
-                if lease_clock() >= batch.expires_at and not (outcomes and is_outage):
-                    return len(outcomes)
-                self._hold_up_claims(batch)
-                await anyio.sleep(backoff.next())
-            else:
-                batch.written = True
-                return overtaken + (batch.claimed - len(batch.tickets) if outcomes else 0)
-
-    def _hold_up_claims(self, batch: Batch) -> None:
-        self._unwritten.add(batch)
-        if self._nothing_unwritten.is_set():
-            self._nothing_unwritten = anyio.Event()
-
-    def _let_claims_go(self, batch: Batch) -> None:
-        self._unwritten.discard(batch)
-        if not self._unwritten:
-            self._nothing_unwritten.set()
-
-    async def _write_once(self, batch: Batch, outcomes: Mapping[ClaimedEvent, Outcome]) -> int:
-        if outcomes:
-            return await self._outbox.settle(batch.token, outcomes)
-        await self._outbox.release(batch.token, "the relay stopped before it was read")
-        return 0

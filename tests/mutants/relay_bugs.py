@@ -182,7 +182,7 @@ BUGS = (
         "settling-not-tried-again",
         (
             Edit(
-                f"{_RELAY}/delivery.py",
+                f"{_RELAY}/settling.py",
                 " >= batch.expires_at and not (outcomes and is_outage):",
                 " >= 0:",
             ),
@@ -192,7 +192,7 @@ BUGS = (
     ),
     Bug(
         "claims-go-on-while-outcomes-cannot-be-written",
-        (Edit(f"{_RELAY}/delivery.py", "                self._hold_up_claims(batch)\n", ""),),
+        (Edit(f"{_RELAY}/settling.py", "                self._hold_up_claims(batch)\n", ""),),
         "tests/unit/test_delivery.py",
         "test_claims_wait_while_outcomes_cannot_be_written",
     ),
