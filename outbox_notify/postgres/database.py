@@ -16,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from outbox_notify.config.values import postgres_url
 from outbox_notify.errors import ConfigError, DatabaseUnreachable, NotPermitted, OutboxError, SchemaError
+from outbox_notify.postgres.times import KnownTimes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,7 +140,9 @@ def connect(target: Settings | str, verb: str = "") -> psycopg.Connection:
     """
     parameters = connection_parameters(target, verb)
     with translated(f"PostgreSQL at {describe(target)}"):
-        return psycopg.connect("", autocommit=True, **parameters)
+        connection = psycopg.connect("", autocommit=True, **parameters)
+    connection.adapters.register_loader("timestamptz", KnownTimes)
+    return connection
 
 
 def connection_parameters(target: Settings | str, verb: str = "") -> dict[str, Any]:

@@ -50,7 +50,8 @@ pause AS MATERIALIZED (
         coalesce(array_agg(tenant_id || '.' || event_type) FILTER (WHERE tenant_id || event_type IS NOT NULL), '{{}}')
             AS subjects,
         count(*) > 0 OR cardinality(%(resting)s::text[] || %(resting_tenants)s::text[]) > 0 AS any_rest,
-        extract(epoch FROM min(until) - statement_timestamp())::float8 AS ends_in
+        -- Before PostgreSQL 17 one that has no end cannot be reckoned with.
+        extract(epoch FROM min(until) FILTER (WHERE isfinite(until)) - statement_timestamp())::float8 AS ends_in
     FROM {schema}.event_outbox_pause
     WHERE until IS NULL OR until > statement_timestamp()
 ),

@@ -14,6 +14,7 @@ SELECT
     pg_relation_filenode('{schema}.event_outbox'::regclass)::bigint AS place,
     set_config('lock_timeout', '4s', true) AS lock_timeout,
     set_config('statement_timeout', '9s', true) AS statement_timeout,
+{unhurried},
     set_config('enable_seqscan', 'off', true) AS enable_seqscan,
     set_config('enable_bitmapscan', 'off', true) AS enable_bitmapscan,
     set_config('enable_indexscan', 'on', true) AS enable_indexscan,

@@ -24,6 +24,17 @@ def test_a_connection_is_in_autocommit_and_says_what_it_is_for(database: str) ->
         assert connection.execute("SHOW application_name").fetchone() == ("outbox-notify status",)
 
 
+@pytest.mark.parametrize(
+    ("time", "year"), [("-infinity", 1), ("0044-03-15 BC", 1), ("294276-01-01", 9999), ("infinity", 9999)]
+)
+def test_times_that_python_does_not_know_are_read_as_the_last_that_it_knows(
+    database: str, time: str, year: int
+) -> None:
+    with connect(database) as connection:
+        found = connection.execute("SELECT %s::timestamptz", [time]).fetchall()
+    assert [each.astimezone().year for (each,) in found] == [year]
+
+
 def test_a_wrong_password_is_not_permitted_and_not_repeated(database: str) -> None:
     parts = urlsplit(database)
     url = parts._replace(netloc=f"postgres:{CANARY}@{parts.hostname}:{parts.port}").geturl()

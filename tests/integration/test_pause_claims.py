@@ -11,6 +11,7 @@ from outbox_notify.operations.pause import Target, pause, resume
 from outbox_notify.relay.outcomes import Released
 from tests.support.claiming import Desk, claiming
 from tests.support.events import put
+from tests.support.postgres import ON_BOTH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -130,6 +131,15 @@ async def test_claim_says_when_the_first_pause_is_over(database: str) -> None:
         ends_in = (await desk.claim()).pause_ends_in
         assert ends_in is not None
         assert 20 < ends_in <= 50
+
+
+@ON_BOTH
+async def test_pause_without_end_holds_its_own_and_nothing_else(database: str) -> None:
+    async with paused(database, Target("acme")) as desk:
+        desk.conn.execute("UPDATE event_outbox_pause SET until = 'infinity'")
+        put(desk.conn)
+        free = put(desk.conn, **GLOBEX)
+        assert await desk.taken() == [free]
 
 
 async def test_pause_that_is_over_holds_nothing(database: str) -> None:
