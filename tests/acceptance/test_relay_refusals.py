@@ -186,7 +186,8 @@ def test_t36_a_publish_right_that_is_taken_away_and_given_back(
         fill(table.conn, 20)
         table.wait_until_settled()
         nats_server.reload(denied)
-        wait_for(lambda: "deny" in (nats_server.folder / "nats.conf").read_text(), 1, "the new configuration")
+        log = nats_server.log_path
+        wait_for(lambda: log.read_text().count("Reloaded server configuration") == 2, 15, "it to be read")
         fill(table.conn, 20)
         fill(table.conn, 20, tenant="other")
         resting = relay.wait_for_record("route.resting")

@@ -216,8 +216,9 @@ async def test_silent_connections_are_given_up_all_at_once(
         for _ in range(connections.CONNECTIONS):
             await desk.claim()
         recovered = time.monotonic() - began
-    assert 0.5 <= noticed < 1.5
-    assert recovered - noticed < 0.5
+    assert 0.5 <= noticed < 2
+    # One after the other they would take half a second each.
+    assert recovered - noticed < 1.2
 
 
 async def test_slow_connection_is_not_taken_for_a_silent_one(

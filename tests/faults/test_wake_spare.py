@@ -39,7 +39,7 @@ class Pair:
         self.backend = wake.wait_until_armed()
         self.spare = start(**NO_SWEEP)
         self.spare.wait_for("wake.ready")
-        wait_for(lambda: len(wake.backends(LOCK)) == 2, 5, "the spare relay to be there")
+        wait_for(lambda: len(wake.backends(LOCK)) == 2, 15, "the spare relay to be there")
 
     def wait_for_takeover(self) -> float:
         """Return how many seconds it takes the spare relay to get the lock."""
@@ -109,7 +109,7 @@ def test_t65_a_spare_relay_takes_over_from_one_that_ends(
 ) -> None:
     pair = Pair(wake, relay_process)
     getattr(pair.holder, ends)()
-    wait_for(lambda: pair.backend not in wake.holders(), 2, "PostgreSQL to free the lock")
+    wait_for(lambda: pair.backend not in wake.holders(), 10, "PostgreSQL to free the lock")
     at_once = ages.insert(conn)
     took_over = pair.wait_for_takeover()
     latest = SOON if ends == "stop" else HEARTBEAT + 0.5

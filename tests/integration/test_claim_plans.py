@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.anyio, ON_BOTH]
 
-PUBLISHED, SCHEDULED, RETRYING, HELD, FAILED, FRESH = 100_000, 30_000, 10_000, 5_000, 5_000, 500
+PUBLISHED, SCHEDULED, RETRYING, HELD, FAILED, FRESH = 100_000, 30_000, 10_000, 10_000, 5_000, 500
 BATCH, SCAN = 100, 1000
 # Whoever made the role may have set any of these for something else.
 MISLEADING = {
