@@ -273,6 +273,30 @@ def test_dead_rows_are_counted(database: str, owner: psycopg.Connection) -> None
     assert row().holds("warn", "last vacuumed: never", "VACUUM (VERBOSE, ANALYZE) public.event_outbox")
 
 
+@ON_BOTH
+def test_ids_that_lie_behind_are_named_and_the_mend_mends(database: str, owner: psycopg.Connection) -> None:
+    settings = Settings(database_url=database)
+
+    def row() -> Said:
+        return by_check(TABLE.judged(table.look(owner, settings)))["table.ids"]
+
+    assert row().text == "given up to 0"
+    for _ in range(3):
+        put(owner)
+    assert row().text == "given up to 3"
+    owner.execute("ALTER TABLE event_outbox ALTER id RESTART")
+    assert row().holds("warn", "next is 1, and 3 is there", "SELECT setval('public.event_outbox_id_seq'")
+    owner.execute(row().mend.encode())
+    assert (row().level, put(owner)) == ("ok", 4)
+
+    owner.execute("ALTER TABLE event_outbox ALTER id SET MINVALUE -9 SET START -9 RESTART")
+    assert put(owner) == -9
+    owner.execute("SELECT setval('event_outbox_id_seq', 4)")
+    assert row().holds("warn", "ids below zero", "never claimed: 1", "SET id = DEFAULT")
+    owner.execute(row().mend.encode())
+    assert row().text == "given up to 5"
+
+
 def test_database_that_takes_no_writes_is_named(database: str, owner: psycopg.Connection) -> None:
     owner.execute(
         sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(name_of(database))

@@ -41,6 +41,7 @@ SERVED = table.Table(
     "public.event_outbox",
     table.Vacuum(autovacuum=True, enabled=True, live=10, dead=0, starts_at=50.0, vacuumed_ago=None),
     None,
+    table.Ids("public.event_outbox_id_seq", highest=10, last=10, below=0),
 )
 HOLDER = table.Holder(
     "session", "4711", 12, 10.0, "app, idle in transaction", "SELECT pg_terminate_backend(4711)"

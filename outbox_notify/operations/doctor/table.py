@@ -1,4 +1,4 @@
-"""The table: whether autovacuum keeps up with it, and who keeps it from that."""
+"""The table: whether autovacuum keeps up with it, who keeps it from that, and whether its ids go up."""
 
 from __future__ import annotations
 
@@ -61,12 +61,30 @@ class Holder:
 
 
 @dataclass(frozen=True)
+class Ids:
+    """What doctor_ids.sql returns.
+
+    Args:
+        sequence: that gives the ids.
+        highest: id that is there; None when the table is empty.
+        last: id that was given; None where the role may not know.
+        below: how many events wait with an id below zero.
+    """
+
+    sequence: str | None
+    highest: int | None
+    last: int | None
+    below: int
+
+
+@dataclass(frozen=True)
 class Table:
     """How the table is served."""
 
     name: str
     vacuum: Vacuum
     holder: Holder | None
+    ids: Ids
 
 
 def look(conn: psycopg.Connection, settings: Settings) -> Table:
@@ -78,7 +96,8 @@ def look(conn: psycopg.Connection, settings: Settings) -> Table:
     with looking(conn, settings.schema) as outbox:
         [vacuum] = outbox.rows("doctor_table", Vacuum)
         holders = outbox.rows("doctor_horizon", Holder)
-    return Table(f"{settings.schema}.event_outbox", vacuum, next(iter(holders), None))
+        [ids] = outbox.rows("doctor_ids", Ids)
+    return Table(f"{settings.schema}.event_outbox", vacuum, next(iter(holders), None), ids)
 
 
 @TABLE.check
@@ -126,3 +145,23 @@ def horizon(table: Table) -> Verdict:
     if (holder.seconds or 0) > LONG or holder.transactions > _MANY_TRANSACTIONS:
         return warn(f"{text}: VACUUM removes nothing that is younger", holder.mend)
     return ok(text)
+
+
+@TABLE.check
+def ids(table: Table) -> Verdict:
+    """Compare the ids that are there with the next one."""
+    ids = table.ids
+    if ids.below:
+        return warn(
+            f"events with ids below zero, which are never claimed: {ids.below:,}",
+            f"UPDATE {table.name} SET id = DEFAULT WHERE id < 0 AND status = 'pending'",  # noqa: S608  # only shown
+        )
+    if ids.last is None:
+        return ok("not compared: this role may not read the sequence of the ids")
+    if (ids.highest or 0) > ids.last:
+        return warn(
+            f"{ids.sequence} is behind: next is {ids.last + 1}, and {ids.highest} is there;"
+            " new events are refused as duplicates, or wait for a sweep",
+            f"SELECT setval('{ids.sequence}', (SELECT max(id) FROM {table.name}))",  # noqa: S608  # only shown
+        )
+    return ok(f"given up to {ids.last}")
