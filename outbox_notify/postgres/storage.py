@@ -10,15 +10,15 @@ from psycopg.types.json import Jsonb
 
 from outbox_notify.errors import OutboxError
 from outbox_notify.postgres.bodies import may_be_a_body, read_events
+from outbox_notify.postgres.outcome_columns import OutcomeColumns
 from outbox_notify.postgres.pool import Pool
 from outbox_notify.relay.claims import Claim, ClaimedEvent, Wanted
 from outbox_notify.relay.late_commits import Transactions
 from outbox_notify.relay.leases import lease_clock
-from outbox_notify.relay.outcomes import Failed, Published, Released, Rested, Retry
 from outbox_notify.relay.position import MOST_PASSED_KEYS, Passed, Scan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractAsyncContextManager
     from uuid import UUID
 
@@ -57,7 +57,6 @@ class Storage:
     """
 
     def __init__(self, settings: Settings, retry_in: Callable[[int], float]) -> None:
-        self._retry_in = retry_in
         self._schema = settings.schema
         self._retention = settings.retention
         self._limits = {
@@ -74,7 +73,7 @@ class Storage:
         # A claim keeps to less by what is stored; what that becomes, only reading tells.
         self._room = settings.max_in_flight_bytes
         self._pool = Pool(settings)
-        self._ascii_only = False
+        self._columns = OutcomeColumns(retry_in, delete=settings.retention == 0)
         self._read_already: dict[UUID, list[ClaimedEvent]] = {}
 
     def opened(self) -> AbstractAsyncContextManager[None]:
@@ -134,14 +133,16 @@ class Storage:
         try:
             return await self._settle(token, outcomes)
         except OutboxError as error:
-            if self._ascii_only or not isinstance(error.__context__, psycopg.errors.UntranslatableCharacter):
+            if self._columns.ascii_only or not isinstance(
+                error.__context__, psycopg.errors.UntranslatableCharacter
+            ):
                 raise
         # The database has an encoding that does not know all letters, and a reason one of those.
-        self._ascii_only = True
+        self._columns.ascii_only = True
         return await self._settle(token, outcomes)
 
     async def _settle(self, token: UUID, outcomes: Mapping[ClaimedEvent, Outcome]) -> int:
-        steps = [(name, {"token": token, **columns}) for name, columns in self._by_kind(outcomes)]
+        steps = [(name, {"token": token, **columns}) for name, columns in self._columns.by_kind(outcomes)]
         _, *rows = await self._pool.transaction(("settle_begin", {}), *steps)
         return len(outcomes) - sum(int(row.count) for [row] in rows)
 
@@ -183,43 +184,6 @@ class Storage:
     async def _one(self, name: str, **parameters: object) -> Any:
         _, [row] = await self._pool.transaction(("settle_begin", {}), (name, parameters))
         return row
-
-    def _by_kind(self, outcomes: Mapping[ClaimedEvent, Outcome]) -> list[tuple[str, dict[str, Any]]]:
-        """Return, for each kind of outcome that occurs, its statement and the columns of its parameters."""
-        published: list[int] = []
-        retried: list[tuple[int, float, str]] = []
-        released: list[tuple[int, str]] = []
-        failed: list[tuple[int, str, int]] = []
-        for event, outcome in outcomes.items():
-            match outcome:
-                case Published():
-                    published.append(event.id)
-                case Retry(reason):
-                    retried.append((event.id, self._retry_in(event.attempts + 1), self._text(reason)))
-                case Released(reason) | Rested(_, reason):
-                    released.append((event.id, self._text(reason)))
-                case Failed(reason, counted):
-                    failed.append((event.id, self._text(reason), int(counted)))
-        how = "settle_deleted" if self._retention == 0 else "settle_published"
-        kinds: list[tuple[str, dict[str, Any]]] = [
-            # As PostgreSQL writes an array: nothing in it needs quotes, and psycopg would look at each number.
-            (how, {"ids": published and "{" + ",".join(map(str, published)) + "}"}),
-            ("settle_retried", _columns(retried, "ids", "delays", "reasons")),
-            ("settle_released", _columns(released, "ids", "reasons")),
-            ("settle_failed", _columns(failed, "ids", "reasons", "counted")),
-        ]
-        return [(name, columns) for name, columns in kinds if columns["ids"]]
-
-    def _text(self, reason: str) -> str:
-        """Return a reason, which may be anybody's text, as text that PostgreSQL takes."""
-        kept = reason if len(reason) <= 500 else reason[:497] + "..."
-        if self._ascii_only:
-            kept = kept.encode("ascii", "backslashreplace").decode()
-        return kept.encode(errors="replace").decode().replace("\0", "?")
-
-
-def _columns(rows: Sequence[tuple[Any, ...]], *names: str) -> dict[str, list[Any]]:
-    return {name: [row[place] for row in rows] for place, name in enumerate(names)}
 
 
 def _claim(row: Any, begun: Any, leased_at: float) -> Claim:
