@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from dataclasses import dataclass
+from functools import partial
 from random import SystemRandom
 from typing import TYPE_CHECKING, Self
 
@@ -145,6 +146,8 @@ async def run_relay(
             await parts.relay.run()
         await parts.listener.let_go()
         await _farewell(parts.storage.ask_for_scan)
+        if drain:
+            await _farewell(partial(_tell_what_is_left, parts.storage, report))
         report("relay.stopped", settled=parts.relay.progress)
         tasks.cancel_scope.cancel()
 
@@ -189,10 +192,16 @@ async def _feed_watchdog(systemd: Systemd) -> None:
         await anyio.sleep(systemd.watchdog_interval)
 
 
-async def _farewell(wake_others: Callable[[], Awaitable[None]]) -> None:
-    """Let other relays look at once for what this one gave back."""
+async def _tell_what_is_left(storage: Storage, report: Report) -> None:
+    for other in await storage.held():
+        lease_left = round(other.lease_left_seconds, 1)
+        report("drain.left", relay=other.relay, events=other.in_progress, lease_left=lease_left)
+
+
+async def _farewell(act: Callable[[], Awaitable[None]]) -> None:
+    """Do what others would like, and not more than try: let them look at once for what this relay gave back."""
     with anyio.move_on_after(_FAREWELL_TIMEOUT):
         try:
-            await wake_others()
+            await act()
         except OutboxError:
-            return  # PostgreSQL is away: the others find it with their next sweep
+            return  # PostgreSQL is away: others find with their next sweep what was given back

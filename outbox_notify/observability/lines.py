@@ -29,6 +29,11 @@ LINES = {
         "info", "A signal came: nothing more is claimed, what is in hand is settled.", "signal, within"
     ),
     "relay.stopped": Line("info", "The end.", "settled: events published or failed in this run"),
+    "drain.left": Line(
+        "warning",
+        "A drain is over, and another relay holds events, which it publishes or a sweep takes over.",
+        "relay, events, lease_left: seconds",
+    ),
     "http.ready": Line("info", "Health, metrics and status are shown here.", "address"),
     "http.unavailable": Line(
         "warning", "The address is taken or not ours: the relay works without HTTP.", "address, reason"

@@ -181,6 +181,15 @@ class Storage:
         """
         await self._one("notify_scan")
 
+    async def held(self) -> list[Any]:
+        """Return which relays hold events, how many, and for how many more seconds at least.
+
+        Raises:
+            OutboxError: PostgreSQL cannot be reached, or refuses.
+        """
+        _, rows = await self._pool.transaction(("settle_begin", {}), ("status_relays", {}))
+        return rows
+
     async def _one(self, name: str, **parameters: object) -> Any:
         _, [row] = await self._pool.transaction(("settle_begin", {}), (name, parameters))
         return row

@@ -204,7 +204,11 @@ def test_drain_waits_for_what_another_relay_has_in_hand_only_as_long_as_it_is_du
                 lease_token = gen_random_uuid(), lease_until = now() + interval '1 hour' WHERE id = 1
         """)
         # The other nine stand behind it: they are not due, and nothing else is.
-        assert relay_process("--drain").wait() == 0
+        drain = relay_process("--drain")
+        assert drain.wait() == 0
+        (left,) = drain.records("drain.left")
+        assert (left["relay"], left["events"]) == ("other", 1)
+        assert 3500 < left["lease_left"] <= 3600
         assert table.count() == {"in_progress": 1, "pending": 9}
     assert stored(nats_server.url) == 0
 

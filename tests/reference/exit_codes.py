@@ -18,7 +18,7 @@ Written by `make reference`.
 """
 
 _ADVICE = {
-    "0": "nothing; `relay --drain`: nothing is due any more",
+    "0": "nothing; `relay --drain`: nothing is due any more, and `drain.left` in its log tells what others hold",
     "1": "read what it printed: a row of `doctor` that is `fail`, a difference that `migrate verify` found,"
     " events that `replay` or `demo` miss, an event that `why` does not find",
     "2": "`--help` of the verb",
