@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -17,21 +15,15 @@ from outbox_notify.consumer import consume
 from outbox_notify.embedded import EmbeddedNats
 from tests.support.command import CommandProcess, Starter, run
 from tests.support.consuming import durable_info, publish
+from tests.support.guides import examples, titled_examples
 from tests.support.processes import wait_for
 from tests.support.stream import create_stream, jetstream_api
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from outbox_notify.consumer import Message
-
-GUIDE = (Path(__file__).parents[2] / "docs" / "how-to" / "consume.md").read_text(encoding="utf-8")
-
-
-def block(opening: str) -> str:
-    found = re.search(rf"^```{re.escape(opening)}\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
-    assert found is not None, opening
-    return found[1]
 
 
 def test_the_consumer_of_the_guide_keeps_count_and_its_inbox_is_pruned(
@@ -42,7 +34,7 @@ def test_the_consumer_of_the_guide_keeps_count_and_its_inbox_is_pruned(
     tmp_path: Path,
 ) -> None:
     script = tmp_path / "stock.py"
-    script.write_text(block('python title="stock.py"'), encoding="utf-8")
+    script.write_text(titled_examples("consume")["stock.py"], encoding="utf-8")
     received = Event(
         "acme", "goods.received", {"sku": "A-1", "quantity": 5}, aggregate_type="sku", aggregate_id="A-1"
     )
@@ -61,7 +53,8 @@ def test_the_consumer_of_the_guide_keeps_count_and_its_inbox_is_pruned(
         assert stock.execute("SELECT * FROM stock").fetchall() == [("acme", "A-1", 10)]
         assert consumer.stop() == 0
         stock.execute("UPDATE event_inbox SET received_at = now() - interval '61 days'")
-        prune = block("bash").split()[3:]
+        [pruning] = examples("consume", "bash")
+        prune = pruning.split()[3:]
         done = run("--database-url", empty_database, *prune)
         assert (done.returncode, noted(stock)) == (0, 0), done.stderr
 
@@ -73,7 +66,8 @@ def noted(stock: psycopg.Connection) -> int:
 @pytest.mark.parametrize("how", ["creates it", "finds it"])
 def test_the_rights_of_the_guide_are_enough(how: str) -> None:
     create = how == "creates it"
-    rights = block("nats") if create else block("nats").replace("CONSUMER.CREATE", "CONSUMER.INFO")
+    [rights] = examples("consume", "nats")
+    rights = rights if create else rights.replace("CONSUMER.CREATE", "CONSUMER.INFO")
     users = f"{{user: root, password: root}}, {{user: stock, password: stock, {rights}}}"
     with EmbeddedNats(f"authorization {{ users: [{users}] }}") as server:
         root, stock = (server.url.replace("//", f"//{name}:{name}@") for name in ("root", "stock"))

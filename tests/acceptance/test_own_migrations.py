@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -16,15 +15,16 @@ from outbox_notify.embedded.binaries import postgres_installation
 from outbox_notify.schema.drift import verify
 from outbox_notify.schema.migrate import LATEST, migrate_up, schema_version
 from tests.support.command import environment, run
+from tests.support.guides import examples
 from tests.support.postgres import ON_BOTH, Link
 from tests.support.stream import stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from outbox_notify.embedded import EmbeddedNats
 
-GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "own-migrations.md"
 
 FIRST_OF_THE_USER = """
 revision = "aaa"
@@ -93,8 +93,8 @@ def alembic_project(folder: Path, template: str, url: str) -> None:
 
 
 def _python_of_the_guide() -> str:
-    [block] = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    return str(block)
+    [block] = examples("own-migrations", "python")
+    return block
 
 
 def export(tool: str, folder: Path, schema: str = "public") -> None:

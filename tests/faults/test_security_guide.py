@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -13,6 +12,7 @@ from psycopg import errors, sql
 from outbox_notify import Event, emit
 from outbox_notify.embedded import EmbeddedNats
 from tests.support.command import run
+from tests.support.guides import examples
 from tests.support.outbox import fill, outbox_table
 from tests.support.postgres import ON_BOTH, Link
 from tests.support.roles import grant_roles, user_with_role
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from tests.support.outbox import OutboxTable
 
-GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "security.md"
 HEAD = re.compile(r"-- as (\w+)(?:, refused: (\w{5}))?\n")
 # The test's own user, who reads what came and makes the stream.
 TESTER = "    { user: tester, password: tester }\n"
@@ -31,13 +30,7 @@ TESTER = "    { user: tester, password: tester }\n"
 DRAIN: dict[str, Any] = {"OUTBOX_HTTP": "off", "OUTBOX_SHUTDOWN_TIMEOUT": "5s"}
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(
-        rf"^```{language}\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
-
-
-NATS_CONFIG = blocks("nats")[0]
+[NATS_CONFIG] = examples("security", "nats")
 PERMISSIONS = ["events.>", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.CREATE.OUTBOX", "_INBOX.>"]
 
 
@@ -47,7 +40,7 @@ def tenants(database: str, postgres_version: int) -> Iterator[Link]:
     grant_roles(database, "public", postgres_version)
     with psycopg.connect(database, autocommit=True) as conn:
         try:
-            for example in blocks("sql"):
+            for example in examples("security", "sql"):
                 _run(conn, example)
             yield conn
         finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -12,21 +11,17 @@ from psycopg import errors
 
 from outbox_notify.schema.migration import packaged
 from outbox_notify.writers.statements import AGGREGATE_LOCK_CLASS
+from tests.support.guides import examples, guide
 
 if TYPE_CHECKING:
     from tests.support.postgres import Link
 
-GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "plain-sql.md"
 REFUSED = re.compile(r"-- refused: (\w{5}) ?(\w*)\n")
 
 
 @pytest.fixture(params=[16, 18])
 def postgres_version(request: pytest.FixtureRequest) -> int:
     return int(request.param)
-
-
-def examples() -> list[str]:
-    return re.findall(r"^```sql\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
 def run(connection: Link, example: str) -> None:
@@ -42,7 +37,7 @@ def run(connection: Link, example: str) -> None:
 
 def test_every_example_does_what_the_guide_says(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
-        for example in examples():
+        for example in examples("plain-sql", "sql"):
             run(connection, example)
         rows = connection.execute("SELECT event_type FROM event_outbox ORDER BY id").fetchall()
 
@@ -72,12 +67,12 @@ def test_guide_names_every_rule_of_the_table(database: str) -> None:
         ).fetchall()
 
     assert rows
-    guide = GUIDE.read_text(encoding="utf-8")
-    assert [row[0] for row in rows if f"`{row[0]}`" not in guide] == []
+    text = guide("plain-sql")
+    assert [row[0] for row in rows if f"`{row[0]}`" not in text] == []
 
 
 def test_every_call_of_another_language_is_one_that_postgresql_takes(database: str) -> None:
-    calls = re.findall(r"SELECT outbox_emit\([$?].*aggregate_id => .*?\)", GUIDE.read_text(encoding="utf-8"))
+    calls = re.findall(r"SELECT outbox_emit\([$?].*aggregate_id => .*?\)", guide("plain-sql"))
     assert len(calls) == 4
     with psycopg.connect(database) as connection:
         for call in calls:
@@ -87,5 +82,5 @@ def test_every_call_of_another_language_is_one_that_postgresql_takes(database: s
 
 def test_guide_function_and_emit_take_the_same_lock() -> None:
     taken = f"pg_advisory_xact_lock({AGGREGATE_LOCK_CLASS}, "
-    assert taken in GUIDE.read_text(encoding="utf-8")
+    assert taken in guide("plain-sql")
     assert any(taken in migration.text for migration in packaged())

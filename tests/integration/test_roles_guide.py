@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from tests.support.guides import examples
 from tests.support.roles import grant_roles
 
-GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "roles.md"
 TASKS = {
     "write": "INSERT INTO event_outbox (tenant_id, event_type, payload) VALUES ('north', 'a.b', '{}')",
     "read": "SELECT payload FROM event_outbox",
@@ -28,9 +26,7 @@ def owner(database: str, postgres_version: int) -> psycopg.Connection[Any]:
     grant_roles(database, "public", postgres_version)
     connection = psycopg.connect(database)
     connection.execute("CREATE ROLE shop; CREATE ROLE alice")
-    for example in re.findall(
-        r"^```sql\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    ):
+    for example in examples("roles", "sql"):
         connection.execute(example.encode())
     return connection
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from importlib.metadata import entry_points
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.command import environment
+from tests.support.guides import titled_examples
 
-GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "test-your-code.md"
-EXAMPLE = re.compile(r'^```\w+ title="([\w.]+)"\n(.*?)^```', re.MULTILINE | re.DOTALL)
+if TYPE_CHECKING:
+    from pathlib import Path
 
-EXAMPLES = dict(EXAMPLE.findall(GUIDE.read_text(encoding="utf-8")))
+EXAMPLES = titled_examples("test-your-code")
 FAILING = """
 from outbox_notify.testing import assert_emitted
 from receipts import receive

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import threading
-from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
 
 import psycopg
 import pytest
 
+from tests.support.guides import examples
 from tests.support.postgres import ON_BOTH, Link
 from tests.support.processes import wait_for
 from tests.support.roles import grant_roles
-
-GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "upgrading.md"
 
 # What `create_tables` of nats-outbox makes, without its indexes.
 NATS_OUTBOX = """
@@ -58,18 +55,14 @@ class Old(NamedTuple):
     examples: list[str]
 
 
-def examples() -> list[str]:
-    return re.findall(r"^```sql\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-
-
 def nats_outbox() -> Old:
-    function, trial, move, _ = examples()[:4]
+    function, trial, move, _ = examples("upgrading", "sql")[:4]
     return Old(NATS_OUTBOX, NATS_OUTBOX_EVENT, "UPDATE outbox_events SET status = 'published'",
         "SELECT FROM outbox_events WHERE status = 'pending'", [function, trial, move])  # fmt: skip
 
 
 def own() -> Old:
-    table, function, move = examples()[4:]
+    table, function, move = examples("upgrading", "sql")[4:]
     return Old(table, OWN_EVENT, "UPDATE outbox SET sent_at = now()",
         "SELECT FROM outbox WHERE sent_at IS NULL", [function, move])  # fmt: skip
 
@@ -129,7 +122,7 @@ def test_event_of_nats_outbox_keeps_what_it_is(conn: Link) -> None:
     """).fetchall()
     same = ("photo.created", "Photo", "7", {"traceparent": "00-01"})
     assert rows == [(UUID(int=n), *same, later) for n, later in [(1, False), (2, True), (3, False)]]
-    conn.execute(examples()[3].encode())
+    conn.execute(examples("upgrading", "sql")[3].encode())
 
 
 def test_user_that_writes_to_the_old_table_needs_the_rights_of_a_writer(conn: Link, database: str) -> None:

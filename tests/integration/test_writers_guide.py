@@ -6,21 +6,18 @@ import re
 import runpy
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from tests.support.command import environment
+from tests.support.guides import titled_examples
 
-GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "write-events.md"
-EXAMPLES = dict(
-    re.findall(
-        r'^```python title="([\w./]+)"\n(.*?)^```',
-        GUIDE.read_text(encoding="utf-8"),
-        re.MULTILINE | re.DOTALL,
-    )
-)
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EXAMPLES = titled_examples("write-events")
 MODELS = """
 from django.db import models
 
