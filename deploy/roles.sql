@@ -94,6 +94,7 @@ WITH calls (role, function) AS (
         'pg_try_advisory_xact_lock(int, int)',
         'pg_current_snapshot()',
         'pg_snapshot_xip(pg_snapshot)',
+        'pg_sequence_last_value(regclass)',
         'pg_snapshot_xmax(pg_snapshot)',
         'pg_visible_in_snapshot(xid8, pg_snapshot)',
         'pg_current_xact_id()',

@@ -30,14 +30,22 @@
 --
 -- The time is that of the statement: the transaction may have begun seconds ago, to wait for its turn.
 
--- Where the scan starts, and when.
+-- Where the scan starts, when, and from which lease on all are new.
 WITH place AS MATERIALIZED (
     SELECT
         least(%(start)s::bigint, min(writer.first)) AS start,
         -- Behind the commit of everything that this statement sees, and before all that it writes.
         pg_current_wal_insert_lsn() AS seen_to,
         -- How long the turn was waited for: the lease begins no earlier than so long after the transaction.
-        extract(epoch FROM clock_timestamp() - transaction_timestamp())::float8 AS waited
+        extract(epoch FROM clock_timestamp() - transaction_timestamp())::float8 AS waited,
+        -- Tokens begin with a number. When those have gone back meanwhile, any lease may be new.
+        CASE
+            WHEN %(seen_to)s::uuid <= encode(
+                int8send(coalesce(pg_sequence_last_value('{schema}.event_outbox_lease_seq'::regclass), 0))
+                || decode(repeat('f', 16), 'hex'), 'hex')::uuid
+            THEN %(seen_to)s::uuid
+            ELSE '00000000-0000-0000-0000-000000000000'
+        END AS known_lease
     FROM unnest(%(running)s::bigint[], %(running_from)s::bigint[]) AS writer (transaction, first)
     WHERE pg_visible_in_snapshot(writer.transaction::text::xid8, pg_current_snapshot())
 ),
@@ -63,7 +71,7 @@ foreign_lease AS MATERIALIZED (
     UNION ALL
     SELECT lease_token, ordering_key
     FROM {schema}.event_outbox
-    WHERE status = 'in_progress' AND lease_token > %(seen_to)s::uuid AND lease_token <> ALL(%(own)s::uuid[])
+    WHERE status = 'in_progress' AND lease_token > (SELECT known_lease FROM place) AND lease_token <> ALL(%(own)s::uuid[])
 ),
 -- Aggregates with an event in other hands, or on its way back: all others of theirs have to wait.
 busy_key AS MATERIALIZED (
