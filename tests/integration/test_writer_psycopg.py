@@ -10,18 +10,16 @@ import pytest
 from psycopg.rows import dict_row
 
 from outbox_notify import Event, emit, emit_async
+from tests.support.postgres import ON_BOTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.support.postgres import Link
 
+pytestmark = ON_BOTH
+
 OWN_ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
-
-
-@pytest.fixture(params=[16, 18])
-def postgres_version(request: pytest.FixtureRequest) -> int:
-    return int(request.param)
 
 
 @pytest.fixture

@@ -11,16 +11,14 @@ import pytest
 
 from outbox_notify import Event, emit, emit_async
 from outbox_notify.writers.statements import AGGREGATE_LOCK_CLASS
+from tests.support.postgres import ON_BOTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.support.postgres import Link
 
-
-@pytest.fixture(params=[16, 18])
-def postgres_version(request: pytest.FixtureRequest) -> int:
-    return int(request.param)
+pytestmark = ON_BOTH
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ BUGS = (
         "locks-taken-after-the-insert",
         (Edit(f"{_WRITERS}/statements.py", "statements.insert(0, ", "statements.insert(1, "),),
         "tests/integration/test_writer_serialize.py",
-        "test_writers_of_one_aggregate_wait_for_each_other[18]",
+        "test_writers_of_one_aggregate_wait_for_each_other[pg18]",
     ),
     Bug(
         "writer-forgets-its-trace",
