@@ -4,7 +4,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from threading import Barrier
+from threading import Semaphore
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -98,12 +98,12 @@ def test_role_defaults_do_not_reach_migrations(conn: psycopg.Connection) -> None
 def test_of_two_processes_one_applies_and_the_other_finds_it_done(
     conn: psycopg.Connection, empty_database: str
 ) -> None:
-    both_wait = Barrier(3, timeout=30)
+    waits = Semaphore(0)
 
     def migrate() -> list[int]:
         def step(line: str) -> None:
             if "another migrate" in line:
-                both_wait.wait()
+                waits.release()
 
         with psycopg.connect(empty_database, autocommit=True) as mine:
             return [row.version for row in migrate_up(mine, "public", step)]
@@ -112,7 +112,7 @@ def test_of_two_processes_one_applies_and_the_other_finds_it_done(
         with conn.transaction():
             conn.execute(query("migrate_turn", "public"), {"schema": "public"})
             calls = [pool.submit(migrate) for _ in range(2)]
-            both_wait.wait()
+            assert all(waits.acquire(timeout=30) for _ in calls)
         outcomes = sorted(call.result(timeout=30) for call in calls)
     versions = [migration.version for migration in packaged()]
     assert sorted(version for outcome in outcomes for version in outcome) == versions
