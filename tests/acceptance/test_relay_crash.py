@@ -64,9 +64,9 @@ def test_t15_a_relay_that_was_overtaken_changes_nothing(
     frozen, other = (relay_process(OUTBOX_RELAY_ID=name, **QUICK) for name in "ab")
     with outbox_table(database) as table:
         with Writers(database, pause=0.005) as writers:
-            wait_for_stored(nats_server.url, 1000)
+            wait_for_stored(nats_server.url, 500)
             catch_with_events(frozen, table, "a")
-            wait_for_stored(nats_server.url, 3000)
+            wait_for_stored(nats_server.url, 1500)
         table.wait_until_settled(60)
         before = table.rows()
         frozen.thaw()

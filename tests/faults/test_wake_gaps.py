@@ -27,8 +27,8 @@ pytestmark = pytest.mark.fault
 
 NO_SWEEP = {"OUTBOX_SWEEP_INTERVAL": "10m"}
 LATEST = 0.2 + 0.2
-# Three heartbeats.
-WINDOW = 6.0
+# Two heartbeats.
+WINDOW = 4.0
 # The end of a transaction, and the settings at its beginning.
 WITHIN = {"COMMIT", "SELECT"}
 _LISTENING = """
