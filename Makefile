@@ -39,7 +39,7 @@ migrate: $(READY) ## bring OUTBOX_DATABASE_URL up to date, or else the servers o
 migrate-status: $(READY) ## show which migrations are applied, with the same choice of database
 	@$(with_servers) exec $(BIN)/outbox-notify migrate status $(ARGS)
 
-test: $(READY) ## run the test suite in some ten minutes: make test ARGS="-k wake"
+test: $(READY) ## run the test suite in some eight minutes: make test ARGS="-k wake"
 	$(BIN)/python -m pytest -m "not system and not slow" $(ARGS)
 
 test-faults: $(READY) ## run every numbered fault case, also those that take minutes, and print their table
