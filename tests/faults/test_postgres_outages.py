@@ -154,7 +154,8 @@ def test_a_server_without_free_connections_is_waited_for(
         conn.execute("ALTER ROLE outbox_relay_user CONNECTION LIMIT 0")
         conn.execute(TERMINATE_ALL)
         fill(conn, 20)
-        refused = relay.wait_for_record("claim.postponed")
+        # Idle or in a claim, each connection of the relay was ended; then nobody lets it in.
+        relay.wait_for(r"postponed\".*too many connections for role")
         conn.execute("ALTER ROLE outbox_relay_user CONNECTION LIMIT -1")
         freed = time.monotonic()
         OutboxTable(conn).wait_until_settled()
@@ -162,7 +163,6 @@ def test_a_server_without_free_connections_is_waited_for(
         relay.kill()
         conn.execute("DROP OWNED BY outbox_relay_user")
     account(recover_s=round(recovered, 2))
-    assert "too many connections for role" in refused["reason"]
     assert stored(nats_server.url) == 21
     assert recovered < 5
 
